@@ -1,0 +1,80 @@
+"""The port to what runs a slot. `local/` and, on a cluster, `kserve/` implement it; both pass one contract suite.
+
+An adapter takes a finished manifest and decides nothing about models. It is told what should be
+(`apply`, `delete`), it tells what is (`observe`), and calls back when something may have changed.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+Manifest = dict[str, Any]
+"""A rendered KServe InferenceService, as JSON."""
+
+ACTIVATION_LABEL = "model-manager/activation"
+"""On the InferenceService's metadata and on its predictor, so that pods carry it."""
+
+ContainerState = Literal["starting", "running", "stopping", "exited"]
+
+
+class Instance(Struct, frozen=True):
+    """One pod (kserve) or process (local) of a slot, as last seen.
+
+    `running` means that the process is there and has not failed; `ready` that its own health probe passed.
+    `url` is where to reach it and `key` the bearer key it wants. `restarts` counts ends so far;
+    `gave_up` says that the platform will not start it again. `exit_code` is that of the latest end
+    (negative: the signal's number, as subprocess tells it), `reason` a sentence about it.
+    """
+
+    name: str
+    activation: str
+    state: ContainerState
+    ready: bool = False
+    url: str | None = None
+    key: str | None = None
+    pid: int | None = None
+    restarts: int = 0
+    gave_up: bool = False
+    exit_code: int | None = None
+    reason: str = ""
+    log_tail: tuple[str, ...] = ()
+
+
+class Observed(Struct, frozen=True):
+    """What the platform holds under one slot's name: the applied object's activation and its instances."""
+
+    activation: str | None = None
+    instances: tuple[Instance, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Nothing is applied and nothing of it runs any more."""
+        return self.activation is None and not self.instances
+
+
+class Platform(Protocol):
+    """What a slot's loop asks of a platform. All verbs are idempotent and return without waiting for the effect."""
+
+    name: str
+
+    async def check(self, manifest: Manifest) -> None:
+        """Raise a ModelManagerError with a sentence when this manifest can never run here; changes nothing."""
+
+    async def apply(self, manifest: Manifest) -> None:
+        """Make this object the wanted one under its name. An older one is stopped first, whole (Recreate)."""
+
+    async def delete(self, name: str) -> None:
+        """Want nothing under this name: what runs is told to stop, and killed after its grace period."""
+
+    async def observe(self, name: str) -> Observed:
+        """What is there now. Never raises for an absent name: that is `Observed()`."""
+
+    async def logs(self, name: str, lines: int) -> list[str]:
+        """The last log lines of the newest instance, oldest first."""
+
+    def on_change(self, callback: Callable[[str], None]) -> None:
+        """Call back with a slot's name whenever what `observe` says of it may have changed."""
+
+    async def aclose(self) -> None:
+        """Let go. The local platform stops its processes; a cluster goes on serving."""
