@@ -1,1 +1,1 @@
-"""Embedded model servers, each a program of its own, started as a process and never imported by the service."""
+"""Embedded model servers, each a program of its own, started as a process, never imported by the service."""
