@@ -1,0 +1,215 @@
+"""The relay: asks model servers, keeps their connections, and lets none outlive its use."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from model_manager.errors import UpstreamError, UpstreamTimeout
+from model_manager.relay.connection import Connection
+from model_manager.relay.head import Headers, Origin, request_head, split_url
+from model_manager.relay.response import Response
+
+CONNECT_TIMEOUT = 5.0
+FIRST_BYTE_TIMEOUT = 600.0
+"""Seconds. Reading a long prompt without a GPU takes minutes; the OpenAI clients' own limit is ten."""
+
+IDLE_TIMEOUT = 120.0
+"""Seconds between two pieces of a body."""
+
+KEEP_SECONDS = 4.0
+"""How long an unused connection is kept: less than the 5 s after which uvicorn and llama.cpp close it."""
+
+KEEP_COUNT = 128
+"""Unused connections kept per origin; a burst's other ones are closed."""
+
+Body = bytes | AsyncIterator[bytes] | None
+
+
+class Relay:
+    """A pooled HTTP/1.1 client for model servers on trusted addresses (loopback, pods): no TLS, no redirects.
+
+    Whatever goes wrong is an UpstreamError with a sentence, a deadline's end an UpstreamTimeout.
+    A cancelled request closes its connection. One relay belongs to one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._idle: dict[Origin, dict[Connection, None]] = {}  # oldest first
+        self._all: set[Connection] = set()
+        self._closed = False
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Headers = (),
+        body: Body = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        first_byte_timeout: float = FIRST_BYTE_TIMEOUT,
+        idle_timeout: float = IDLE_TIMEOUT,
+    ) -> Response:
+        """Ask, and return as soon as the answer's head is here. Timeouts in seconds.
+
+        `first_byte_timeout` limits the wait for the head and again for the body's first byte,
+        `idle_timeout` each later wait. Hop-by-hop headers and the caller's framing are not sent.
+        """
+        origin, target = split_url(url)
+        streamed = not (body is None or isinstance(body, bytes))
+        length = len(body) if isinstance(body, bytes) else None if streamed else 0
+        head = request_head(method, target, origin, headers, length)
+        connection = self._take(origin) or await self._connect(origin, connect_timeout)
+        while True:
+            response = Response(connection, first_byte_timeout, idle_timeout)
+            connection.begin(response, method)
+            try:
+                await _exchange(connection, response, head, body, idle_timeout)
+            except UpstreamTimeout:
+                raise
+            except UpstreamError:
+                # A kept connection the server was just closing. Only what may be done twice is sent again.
+                if not connection.reused or connection.answered or method != "GET" or streamed:
+                    raise
+                connection = await self._connect(origin, connect_timeout)
+            else:
+                return response
+
+    async def json(
+        self,
+        method: str,
+        url: str,
+        *,
+        key: str | None = None,
+        payload: Any = None,
+        timeout: float = 10.0,
+        max_bytes: int = 1 << 20,
+    ) -> tuple[int, Any]:
+        """Ask a question about a server: (status, answer), all within `timeout` seconds.
+
+        `key` is sent as a bearer token, `payload` as JSON. The answer is the decoded JSON, None when it
+        is empty, and the text itself when it is no JSON (a health page may say just "OK").
+        """
+        headers = [(b"accept", b"application/json")]
+        if key is not None:
+            headers.append((b"authorization", b"Bearer " + key.encode("utf-8")))
+        if payload is not None:
+            headers.append((b"content-type", b"application/json"))
+        body = None if payload is None else msgspec.json.encode(payload)
+        try:
+            async with asyncio.timeout(timeout):
+                async with await self.request(method, url, headers=headers, body=body) as response:
+                    return response.status, _decode(await response.read(max_bytes))
+        except TimeoutError as error:
+            origin, _ = split_url(url)
+            raise UpstreamTimeout(f"{origin} did not answer in {timeout:g} s") from error
+
+    async def aclose(self) -> None:
+        """Close every connection, used ones too, and wait until they are gone."""
+        self._closed = True
+        connections = list(self._all)
+        for connection in connections:
+            connection.fail(UpstreamError("the service is stopping"))
+        for connection in connections:
+            await connection.gone
+
+    # ── the pool ─────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, origin: Origin) -> Connection | None:
+        """The most recently used connection that is still good."""
+        resting = self._idle.get(origin)
+        while resting:
+            connection = next(reversed(resting))
+            self._forget(connection)
+            if connection.is_usable():
+                return connection
+            connection.fail(UpstreamError("closed while unused"))
+        return None
+
+    async def _connect(self, origin: Origin, timeout: float) -> Connection:
+        if self._closed:
+            raise UpstreamError("the service is stopping")
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(origin, self._keep, self._lost), origin.host, origin.port
+                )
+        except TimeoutError as error:
+            raise UpstreamTimeout(f"{origin} did not accept a connection in {timeout:g} s") from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UpstreamError(
+                f"cannot connect to {origin}: {reason}", "Is the model server running?"
+            ) from error
+        self._all.add(connection)
+        return connection
+
+    def _keep(self, connection: Connection) -> None:
+        resting = self._idle.setdefault(connection.origin, {})
+        resting[connection] = None
+        connection.expiry = connection.loop.call_later(KEEP_SECONDS, self._expire, connection)
+        if len(resting) > KEEP_COUNT or self._closed:
+            self._expire(next(iter(resting)))
+
+    def _expire(self, connection: Connection) -> None:
+        self._forget(connection)
+        connection.fail(UpstreamError("closed while unused"))
+
+    def _forget(self, connection: Connection) -> None:
+        """It rests no longer, be it taken, expired or lost."""
+        if connection.expiry is None:
+            return
+        connection.expiry.cancel()
+        connection.expiry = None
+        resting = self._idle[connection.origin]
+        del resting[connection]
+        if not resting:
+            del self._idle[connection.origin]
+
+    def _lost(self, connection: Connection) -> None:
+        self._forget(connection)
+        self._all.discard(connection)
+
+
+async def _exchange(
+    connection: Connection, response: Response, head: bytes, body: Body, idle_timeout: float
+) -> None:
+    """Send the request and wait for the answer's head; whatever interrupts this closes the connection."""
+    try:
+        if body is None or isinstance(body, bytes):
+            connection.send(head + body if body else head)
+        else:
+            connection.send(head, more=True)
+            await _send_chunked(connection, response, body, idle_timeout)
+        await response.wait_for_head()
+    except BaseException:
+        response.close()
+        raise
+
+
+async def _send_chunked(
+    connection: Connection, response: Response, body: AsyncIterator[bytes], idle_timeout: float
+) -> None:
+    async for chunk in body:
+        if response.arrived:  # an early answer, such as 413: the rest is not wanted
+            return
+        if chunk:
+            connection.send(b"%x\r\n%b\r\n" % (len(chunk), chunk), more=True)
+        try:
+            async with asyncio.timeout(idle_timeout):
+                await connection.drain()
+        except TimeoutError as error:
+            raise UpstreamTimeout(
+                f"{connection.origin} took no more of the request for {idle_timeout:g} s"
+            ) from error
+    connection.send(b"0\r\n\r\n")
+
+
+def _decode(body: bytes) -> Any:
+    if not body:
+        return None
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return body.decode("utf-8", "replace")

@@ -1,0 +1,99 @@
+"""The bytes before a request's body, and which headers may cross a relay. Pure: no I/O.
+
+Framing is never taken over from anyone: a message that leaves here is framed by us (RFC 9112 §6),
+so that no two readers can disagree about where it ends.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from model_manager.errors import UpstreamError
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Headers about one connection (RFC 9110 §7.6.1), which end at whoever reads them."""
+
+_OURS = HOP_BY_HOP | {b"content-length", b"expect", b"host"}
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
+_TARGET = re.compile(r"[!-~]+")
+_METHOD = re.compile(r"[A-Z]+")
+
+
+class Origin(NamedTuple):
+    """Where a connection goes; connections are pooled by it."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+
+@lru_cache(maxsize=256)
+def split_url(url: str) -> tuple[Origin, str]:
+    """The origin and the request target of an absolute `http:` URL; UpstreamError when it is none."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    # A fragment or user name would be dropped in silence: better to hear of it.
+    if not host or parts.scheme != "http" or "@" in parts.netloc or parts.fragment:
+        raise UpstreamError("a model server's address must be like http://host:port/path")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    # urlsplit removes line breaks itself; that repair would hide an injection, so the URL is judged as given.
+    if not _TARGET.fullmatch(url):
+        raise UpstreamError("a model server's address holds a space, a control or a non-ASCII character")
+    return Origin(host, 80 if port is None else port), target
+
+
+def request_head(method: str, target: str, origin: Origin, headers: Headers, length: int | None) -> bytes:
+    """The request line and headers. `length` of the body in bytes; None for a chunked one.
+
+    Raises UpstreamError for a header that cannot be sent (a line break in it would begin another header).
+    """
+    if not _METHOD.fullmatch(method):
+        raise UpstreamError(f"{method!r} is no HTTP method")
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    lines = [f"{method} {target} HTTP/1.1\r\nhost: {host}:{origin.port}".encode("ascii")]
+    for name, value in end_to_end(headers):
+        if name in _OURS:
+            continue
+        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise UpstreamError(
+                f"the header {name.decode('latin-1')!r} holds a line break or a control character"
+            )
+        lines.append(name + b": " + value)
+    if length is None:
+        lines.append(b"transfer-encoding: chunked")
+    elif length or method not in ("GET", "HEAD", "DELETE"):
+        lines.append(b"content-length: %d" % length)
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers without hop-by-hop ones, those that `Connection` names included; names in lower case."""
+    lowered = [(name.lower(), value) for name, value in headers]
+    dropped: set[bytes] | frozenset[bytes] = HOP_BY_HOP
+    for name, value in lowered:
+        if name == b"connection":
+            dropped = dropped | {token.strip().lower() for token in value.split(b",")}
+    return [(name, value) for name, value in lowered if name not in dropped]
