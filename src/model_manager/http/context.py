@@ -1,0 +1,78 @@
+"""The outermost middleware: gives each request an id, turns errors into problems, tells what was answered."""
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from urllib.parse import quote
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from model_manager.errors import ModelManagerError
+from model_manager.http.parsing import header
+from model_manager.http.problems import InternalError, problem_response
+
+log = logging.getLogger(__name__)
+
+UNMATCHED = "unmatched"
+"""The route label of requests that no route answers, so that made-up paths make no new labels."""
+
+Observe = Callable[[str, str, int, float], None]
+"""(method, route template, status, seconds): called once per request, when its response has ended."""
+
+_GOOD_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+
+
+class Context:
+    """ASGI middleware around everything else. `closing` is handed to streams, which end when it is set."""
+
+    def __init__(self, app: ASGIApp, *, closing: asyncio.Event, observe: Observe | None = None) -> None:
+        self._app = app
+        self._closing = closing
+        self._observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state["closing"] = self._closing
+        state["request_id"] = request_id = _request_id(scope)
+        started = time.perf_counter()
+        status = 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"x-request-id"]
+                message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            status = status or 499
+        except Exception as error:
+            told = error
+            if not isinstance(told, ModelManagerError) or status:
+                log.exception("request %s: %s %r failed", request_id, scope["method"], scope["path"])
+                told = InternalError(request_id)
+            # A response that has begun cannot take its status back: it is cut off instead.
+            if not status:
+                await problem_response(told, quote(scope["path"][:200]), request_id)(scope, receive, sending)
+        finally:
+            if self._observe is not None:
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                route = getattr(scope.get("route"), "path", UNMATCHED)
+                self._observe(method, route, status, time.perf_counter() - started)
+
+
+def _request_id(scope: Scope) -> str:
+    """The client's own id when it is harmless to print anywhere, else a new one."""
+    given = header(scope, b"x-request-id") or ""
+    return given if _GOOD_ID.fullmatch(given) else str(uuid.uuid4())

@@ -1,0 +1,121 @@
+"""The route table as an OpenAPI 3.1 document, all of it from the handlers' signatures and docstrings."""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from typing import Any, get_args, get_origin
+
+import msgspec
+
+from model_manager.http.auth import access
+from model_manager.http.problems import MEDIA_TYPE, Problem
+from model_manager.http.routing import PATH_PARAMETER, Encoded, NoQuery, Reply, Route, union_members
+from model_manager.http.sse import EventStream
+
+REF = "#/components/schemas/{name}"
+
+
+def document(routes: Iterable[Route], *, title: str, version: str) -> dict[str, Any]:
+    routes = list(routes)
+    types = list(dict.fromkeys(_types(routes)))
+    schemas, components = msgspec.json.schema_components(types, ref_template=REF)
+    schema_of = dict(zip(types, schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        path = PATH_PARAMETER.sub(lambda match: f"{{{match['name']}}}", route.path)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route, schema_of, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "responses": {
+                "Problem": _response("What went wrong, and what to do.", MEDIA_TYPE, schema_of[Problem])
+            },
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(route: Route, schema_of: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
+    wanted = route.signature
+    summary, _, description = (inspect.getdoc(route.handler) or "").partition("\n\n")
+    operation: dict[str, Any] = {
+        "operationId": getattr(route.handler, "__name__", ""),
+        "tags": [route.path.split("/")[1]],
+        "summary": summary.replace("\n", " "),
+        "parameters": [*_path_parameters(route), *_query_parameters(route, schema_of, components)],
+        "responses": dict(_responses(route, schema_of)),
+        "security": [] if access(route.method, route.path) == "open" else [{"token": []}],
+    }
+    if description:
+        operation["description"] = description.replace("\n", " ")
+    if wanted.body is not None:
+        operation["requestBody"] = {
+            "required": not wanted.body_optional,
+            "content": {"application/json": {"schema": schema_of[wanted.body]}},
+        }
+    return operation
+
+
+def _path_parameters(route: Route) -> Iterator[dict[str, Any]]:
+    for name in route.signature.path:
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _query_parameters(
+    route: Route, schema_of: dict[Any, Any], components: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    if route.signature.query is NoQuery:
+        return
+    name = schema_of[route.signature.query]["$ref"].rpartition("/")[2]
+    for field, schema in components[name]["properties"].items():
+        yield {"name": field, "in": "query", "required": False, "schema": schema}
+
+
+def _responses(route: Route, schema_of: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    usual = [schema_of[kind] for kind in _usual(route)]
+    if usual:
+        response = _response(
+            HTTPStatus(route.status).phrase,
+            "application/json",
+            usual[0] if len(usual) == 1 else {"anyOf": usual},
+        )
+        if EventStream in union_members(route.signature.returns):
+            response["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+        yield str(route.status), response
+    for status, kind in route.also.items():
+        yield str(status), _response(HTTPStatus(status).phrase, "application/json", schema_of[kind])
+    yield "default", {"$ref": "#/components/responses/Problem"}
+
+
+def _response(description: str, media_type: str, schema: Any) -> dict[str, Any]:
+    return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+def _usual(route: Route) -> list[Any]:
+    """The types that come with the route's usual status."""
+    also = set(route.also.values())
+    return [kind for kind in _payloads(route.signature.returns) if kind not in also]
+
+
+def _payloads(annotation: Any) -> Iterator[Any]:
+    """The JSON types in a return annotation, out of `Reply[…]`, `Encoded[…]` and unions."""
+    for member in union_members(annotation):
+        if get_origin(member) in (Reply, Encoded):
+            yield from _payloads(get_args(member)[0])
+        elif member is not EventStream:
+            yield member
+
+
+def _types(routes: Iterable[Route]) -> Iterator[Any]:
+    yield Problem
+    for route in routes:
+        wanted = route.signature
+        if wanted.query is not NoQuery:
+            yield wanted.query
+        if wanted.body is not None:
+            yield wanted.body
+        yield from _payloads(wanted.returns)
+        yield from route.also.values()

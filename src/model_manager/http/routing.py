@@ -1,0 +1,204 @@
+"""Typed handlers -> ASGI routes. The signature of a handler is the whole declaration of its endpoint.
+
+    async def cancel_job(parts: Parts, job_id: str, request: Request) -> JobView:
+        '''Cancel a job.'''
+
+    Route("POST", "/jobs/{job_id}/cancel", cancel_job)
+
+The first parameter is the context that `bound` gave the route. The others are found by name: those of the
+path, `query` (a Struct), `body` (a Struct, or `Struct | None` when it may be left out) and `request`.
+A handler returns a Struct, `Encoded` bytes, a `Reply` (for another status or headers) or an `EventStream`, and
+raises ModelManagerError for everything else. `openapi.py` reads the same signature.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from inspect import signature
+from types import NoneType, UnionType
+from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Struct
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+from starlette.types import Receive, Scope, Send
+
+from model_manager.errors import MethodNotAllowed, NotFound
+from model_manager.http.parsing import check_json_type, header, parse_body, parse_query, read_body
+
+T = TypeVar("T")
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+PATH_PARAMETER = re.compile(r"\{(?P<name>\w+)(?P<converter>:\w+)?\}")
+
+
+class NoQuery(Struct):
+    """For routes without query parameters: any name is unknown."""
+
+
+@dataclass(frozen=True)
+class Reply(Generic[T]):
+    """A value with a status of its own (None: the route's) and headers."""
+
+    value: T
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Encoded(Generic[T]):
+    """JSON of a T that was encoded before, once for many requests."""
+
+    data: bytes
+
+
+class Request:
+    """What a handler may ask beyond its path, query and body."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def header(self, name: str) -> str | None:
+        return header(self.scope, name.lower().encode())
+
+    def accepts(self, media_type: str) -> bool:
+        """Whether `Accept` names exactly this type; wildcards do not count as asking for it."""
+        ranges = (self.header("accept") or "").split(",")
+        return any(one.partition(";")[0].strip().lower() == media_type for one in ranges)
+
+    @property
+    def id(self) -> str:
+        return str(self.scope["state"]["request_id"])
+
+    @property
+    def actor(self) -> str:
+        """Who is asking, as the history names them."""
+        return str(self.scope["state"].get("actor", "api"))
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a handler takes and gives."""
+
+    path: tuple[str, ...]
+    query: type[Struct]
+    body: type[Struct] | None
+    body_optional: bool
+    request: bool
+    returns: Any
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method on one path. `also` documents the types of statuses other than the usual one."""
+
+    method: Method
+    path: str
+    handler: Callable[..., Awaitable[Any]]
+    status: int = 200
+    also: Mapping[int, Any] = field(default_factory=dict)
+    context: Any = None
+
+    def bound(self, context: Any) -> "Route":
+        return replace(self, context=context)
+
+    @cached_property
+    def signature(self) -> Signature:
+        return _read_signature(self)
+
+    async def answer(self, scope: Scope, receive: Receive) -> Response:
+        """Parse, call the handler, encode."""
+        wanted = self.signature
+        data = await read_body(scope, receive)
+        arguments: dict[str, Any] = dict(scope["path_params"])
+        query = parse_query(scope["query_string"], wanted.query)
+        if wanted.query is not NoQuery:
+            arguments["query"] = query
+        if wanted.body is not None:
+            if data or not wanted.body_optional:
+                check_json_type(header(scope, b"content-type"))
+                arguments["body"] = parse_body(data, wanted.body)
+            else:
+                arguments["body"] = None
+        if wanted.request:
+            arguments["request"] = Request(scope)
+        return self._response(await self.handler(self.context, **arguments))
+
+    def _response(self, value: Any) -> Response:
+        status: int | None = None
+        headers: Mapping[str, str] = {}
+        if isinstance(value, Reply):
+            value, status, headers = value.value, value.status, value.headers
+        if isinstance(value, Response):
+            return value
+        data = value.data if isinstance(value, Encoded) else msgspec.json.encode(value)
+        return Response(data, status or self.status, {"content-type": "application/json", **headers})
+
+
+class Endpoint:
+    """ASGI application of one path: finds the method, or says which there are. HEAD is GET without a body."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._routes: dict[str, Route] = {route.method: route for route in routes}
+        methods = [*self._routes, *(["HEAD"] if "GET" in self._routes else []), "OPTIONS"]
+        self._allow = tuple(sorted(methods))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        route = self._routes.get("GET" if method == "HEAD" else method)
+        if route is not None:
+            response = await route.answer(scope, receive)
+        elif method == "OPTIONS":
+            response = Response(status_code=204, headers={"allow": ", ".join(self._allow)})
+        else:
+            raise MethodNotAllowed(
+                f"{method[:20]} is not possible here.",
+                f"Possible: {', '.join(self._allow)}.",
+                allow=self._allow,
+            )
+        await response(scope, receive, send)
+
+
+def starlette_routes(routes: Iterable[Route]) -> list[StarletteRoute]:
+    """One Starlette route per path, in the order in which the paths first appear."""
+    paths: dict[str, list[Route]] = {}
+    for route in routes:
+        paths.setdefault(route.path, []).append(route)
+    return [StarletteRoute(path, Endpoint(group)) for path, group in paths.items()]
+
+
+async def no_route(scope: Scope, receive: Receive, send: Send) -> None:
+    """The answer for paths that nothing answers."""
+    if scope["type"] == "http":
+        raise NotFound(
+            f"There is nothing at {scope['path'][:200]!r}.", "GET /openapi.json lists what there is."
+        )
+    await receive()
+    await send({"type": "websocket.close", "code": 1000})
+
+
+def union_members(annotation: Any) -> tuple[Any, ...]:
+    """The members of `A | B`; of anything else, itself alone."""
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _read_signature(route: Route) -> Signature:
+    _, *names = signature(route.handler).parameters
+    hints = get_type_hints(route.handler, include_extras=True)
+    path = tuple(match["name"] for match in PATH_PARAMETER.finditer(route.path))
+    if unknown := set(names) ^ set(path) - {"query", "body", "request"} - set(path):
+        raise TypeError(
+            f"{route.method} {route.path}: the handler's parameters {sorted(unknown)} come from nowhere"
+        )
+    body = [member for member in union_members(hints.get("body")) if member is not NoneType]
+    return Signature(
+        path=path,
+        query=hints.get("query", NoQuery),
+        body=body[0] if body else None,
+        body_optional=NoneType in union_members(hints.get("body")),
+        request="request" in names,
+        returns=hints["return"],
+    )
