@@ -20,7 +20,7 @@ from model_manager.engines.machine import usable_cores, usable_memory
 from model_manager.errors import ModelManagerError
 
 DEFAULT_CONTEXT = 4096
-"""Tokens, where the entry asks for none: the 131072 of today's models cost gigabytes before the first word."""
+"""Tokens, where the entry asks for none: the 131072 of today's models cost gigabytes at once."""
 
 MAX_CACHE_MIB = 512
 """llama.cpp keeps up to 8 GiB of old prompts in memory by itself: more than a small machine has."""
