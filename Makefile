@@ -1,0 +1,57 @@
+# Every target builds .venv by itself, from locks with hashes, and does nothing the second time.
+# PYTHON=python3.12 make test   uses another interpreter (then run `make clean` first).
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint format types arrows bench locks wheel test-wheel test-pythons clean
+
+help:  ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp  ## Start the service, install and activate the demo model, chat with it (ARGS=--check: once, then stop)
+	@$(BIN)/model-manager quickstart $(ARGS)
+
+test: $(VENV)/dev.stamp  ## Run the whole test suite
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+check: lint types arrows test  ## Everything that must hold before a change lands
+
+lint: $(VENV)/dev.stamp  ## ruff: lint and format
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: $(VENV)/dev.stamp  ## Let ruff mend what it can
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+types: $(VENV)/dev.stamp  ## mypy, strict
+	@$(BIN)/mypy
+
+arrows: $(VENV)/dev.stamp  ## import-linter: the arrows of docs/architecture.md
+	@$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/dev.stamp  ## Measure (bench/README.md says what), results into bench/results/
+	@$(BIN)/python -m bench $(ARGS)
+
+wheel: $(VENV)/dev.stamp  ## Build dist/*.whl
+	@$(BIN)/python -m hatchling build -t wheel
+
+test-wheel: wheel  ## Install the wheel in a bare venv and let it do the whole way once
+	@sh tools/test-wheel.sh $(PYTHON)
+
+test-pythons:  ## Run the suite on each Python from 3.11 to 3.14 that is found
+	@sh tools/test-pythons.sh
+
+locks: $(VENV)/dev.stamp  ## Pin the newest versions that are a week old, with hashes (needs uv)
+	@sh tools/lock.sh
+
+clean:  ## Remove what was built here (never your state folder)
+	rm -rf $(VENV) .venvs dist build .mypy_cache .ruff_cache
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml tools/venv.sh
+	@sh tools/venv.sh "$(PYTHON)" $(VENV) requirements/run.txt && touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml tools/venv.sh
+	@sh tools/venv.sh "$(PYTHON)" $(VENV) requirements/dev.txt && touch $(VENV)/run.stamp $@
