@@ -1,6 +1,7 @@
 """The relay: asks model servers, keeps their connections, and lets none outlive its use."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -138,9 +139,8 @@ class Relay:
         except TimeoutError as error:
             raise UpstreamTimeout(f"{origin} did not accept a connection in {timeout:g} s") from error
         except OSError as error:
-            reason = error.strerror or str(error)
             raise UpstreamError(
-                f"cannot connect to {origin}: {reason}", "Is the model server running?"
+                f"cannot connect to {origin}: {_reason(error)}", "Is the model server running?"
             ) from error
         self._all.add(connection)
         return connection
@@ -204,6 +204,13 @@ async def _send_chunked(
                 f"{connection.origin} took no more of the request for {idle_timeout:g} s"
             ) from error
     connection.send(b"0\r\n\r\n")
+
+
+def _reason(error: OSError) -> str:
+    """The same words on asyncio and uvloop, which dress up an errno each in its own way."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)  # a name that does not resolve
 
 
 def _decode(body: bytes) -> Any:

@@ -18,7 +18,7 @@ MAX_HEADERS = 256
 
 
 class Connection(asyncio.Protocol):
-    """Carries one exchange at a time; `on_free` is called when it can carry the next, `on_lost` at its end."""
+    """Carries one exchange at a time; `on_free` is called when it can take the next, `on_lost` at its end."""
 
     def __init__(
         self, origin: Origin, on_free: Callable[["Connection"], None], on_lost: Callable[["Connection"], None]

@@ -97,7 +97,7 @@ class Response:
             await self._more()
 
     async def _more(self) -> None:
-        """Until something happened. The clock runs only while we wait: a slow reader is not the server's fault."""
+        """Until something happened. The clock runs only while we wait: a slow reader costs nothing."""
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()
