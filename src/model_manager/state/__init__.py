@@ -1,1 +1,1 @@
-"""The one SQLite file: one writer thread, read-only readers, numbered migrations. No meaning of rows lives here."""
+"""The one SQLite file: one writer thread, read-only readers, migrations. No meaning of rows lives here."""
