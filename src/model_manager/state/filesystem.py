@@ -21,7 +21,7 @@ def filesystem_of(path: Path) -> str:
 
 
 def type_in(mounts: list[str], path: Path) -> str:
-    """The type of the deepest (of equals, the latest) mount that holds `path`, in lines of proc(5) mountinfo."""
+    """The type of the deepest mount over `path` (of equals, the latest), from lines of proc(5) mountinfo."""
     best, depth = "", -1
     for line in mounts:
         head, _, tail = line.partition(" - ")

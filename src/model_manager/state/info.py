@@ -10,7 +10,7 @@ from model_manager.state.connection import size_of, wal_of
 
 
 class StateInfo(Struct, frozen=True):
-    """Sizes in bytes. `wal_reset_fixed`: this SQLite has the fix of 3.51.3, which one writer does not need."""
+    """Sizes in bytes. `wal_reset_fixed`: it has the fix of 3.51.3, which a single writer can do without."""
 
     path: str
     schema: int

@@ -1,4 +1,4 @@
-"""From a folder to a state file to work with: checked, set aside when damaged, made when missing, migrated."""
+"""From a folder to a state file to work with: checked, set aside if damaged, made if missing, migrated."""
 
 import logging
 import os
@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 def ready_file(path: Path, steps: tuple[migrations.Migration, ...], was_open: bool) -> str | None:
     """See to it that `path` is a sound state file of the newest schema.
 
-    Returns the sentence to tell loudly when something was lost. Raises StateError when a newer version wrote the
-    file or it is something else's; such a file is not touched.
+    Returns the sentence to tell loudly when something was lost. Raises StateError when a newer version wrote
+    the file or it is something else's; such a file is not touched.
     """
     lost = None
     wal = wal_of(path)
