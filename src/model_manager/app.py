@@ -1,0 +1,349 @@
+"""The composition root: settings -> parts -> the ASGI application, its lifespan and its port.
+
+The only file that imports every adapter. Start: state, weights folder, port, loops. Stop, under one deadline:
+streams, HTTP, loops, children, jobs, state.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+
+from model_manager import logs, metrics
+from model_manager.catalog.catalog import Catalog
+from model_manager.catalog.source import open_source
+from model_manager.catalog.starter import create_starter
+from model_manager.commands import INSTALL, Parts, install_payload
+from model_manager.errors import SettingsError
+from model_manager.events import EventLog
+from model_manager.gateway import gateway_routes
+from model_manager.http.application import application
+from model_manager.jobs import Jobs, WorkerSpec
+from model_manager.relay import Relay
+from model_manager.serving import ledger
+from model_manager.serving.control import Shared, SlotLoop, Timing
+from model_manager.serving.local.platform import LocalPlatform
+from model_manager.serving.memory import MemoryDesk
+from model_manager.serving.platform import Platform
+from model_manager.serving.preparation import Preparation
+from model_manager.serving.runtimes import load_runtimes
+from model_manager.serving.targets import Targets
+from model_manager.settings import Settings, read_token
+from model_manager.state import Database
+from model_manager.supervision import Supervisor, Watchdog
+from model_manager.web import routes
+from model_manager.weights.store import WeightStore
+
+log = logging.getLogger(__name__)
+
+VERSION = version("model-manager")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass
+class RunningService:
+    """A service that answers at `url`. Set `stop` to end it."""
+
+    url: str
+    token: str
+    parts: Parts
+    catalog_path: Path | None
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def serve(settings: Settings) -> int:
+    """Run in the foreground until TERM or Ctrl-C. Returns the exit code."""
+    logs.configure(settings.log_level, settings.log_format)
+    import uvloop
+
+    return uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    async with running(settings) as service:
+        log.info("Model Manager %s listens on %s", VERSION, service.url)
+        stop_on_signals(service.stop)
+        await service.stop.wait()
+        log.info("stopping")
+    return 0
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """The first TERM or Ctrl-C asks for an orderly end; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def ask(number: int) -> None:
+        stop.set()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(name)
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, ask, name)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[RunningService]:
+    """A whole service: started when the block begins, stopped in order when it ends.
+
+    Raises SettingsError or StateError, each with a sentence, when it cannot start.
+    """
+    token, made_here = _token(settings)
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(_listen(settings.host, settings.server_port))
+        database = await Database.open(settings.state_path)
+        stack.push_async_callback(database.aclose)
+        house = await _build(settings, database, token)
+        stack.push_async_callback(house.aclose, settings.shutdown_timeout)
+        url = _url(settings.host, listener)
+        server = asyncio.create_task(house.http(listener, token, settings), name="http")
+        house.serving_http = server
+        house.start()
+        if made_here is not None:
+            log.info("the API token lies in %s", made_here)
+        _announce(settings.state_path, url, stack)
+        yield RunningService(url, token, house.parts, house.catalog_path, house.stop)
+
+
+@dataclass
+class _House:
+    """The parts together with what runs them."""
+
+    parts: Parts
+    supervisor: Supervisor
+    watchdog: Watchdog
+    relay: Relay
+    catalog_path: Path | None
+    stop: asyncio.Event
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    server: "HttpServer | None" = None
+    serving_http: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self.supervisor.start("the watchdog", self.watchdog.run)
+        self.supervisor.start("the catalog", self.parts.catalog.run)
+        self.supervisor.start("the job runner", self.parts.jobs.run)
+        self.supervisor.start("the history's pruning", self._prune)
+        for name, loop in self.parts.loops.items():
+            self.supervisor.start(f"slot {name}", loop.run)
+
+    async def http(self, listener: socket.socket, token: str, settings: Settings) -> None:
+        app = application(
+            routes(self.parts),
+            version=VERSION,
+            token=token,
+            reads_open=settings.host in LOOPBACK,
+            closing=self.closing,
+            others=gateway_routes(self.parts.targets, self.relay),
+            observe=metrics.observe,
+        )
+        self.server = HttpServer(
+            uvicorn.Config(
+                app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+                server_header=False, proxy_headers=False,
+                timeout_graceful_shutdown=max(1, int(settings.shutdown_timeout)),
+            )
+        )  # fmt: skip
+        await self.server.serve(sockets=[listener])
+        self.stop.set()
+
+    async def _prune(self) -> None:
+        while True:
+            await self.parts.events.prune()
+            await asyncio.sleep(3600)
+
+    async def aclose(self, seconds: float) -> None:
+        """Streams, HTTP, loops, children, jobs; whatever is not done in time is left to the operating system."""
+        self.closing.set()
+        try:
+            async with asyncio.timeout(seconds):
+                if self.server is not None and self.serving_http is not None:
+                    self.server.should_exit = True
+                    await asyncio.wait({self.serving_http})
+                await self.supervisor.aclose()
+                await self.parts.platform.aclose()
+                await self.parts.jobs.aclose()
+                await self.parts.catalog.aclose()
+                await self.relay.aclose()
+        except TimeoutError:
+            log.warning("not everything ended within %g s", seconds)
+        self.watchdog.close()
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn without its own signal handling: the service decides in which order things end."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _build(settings: Settings, database: Database, token: str) -> _House:
+    logs.register_secret(token)
+    logs.register_secret(settings.hub_token)
+    events = EventLog(database, settings.events_keep, settings.events_keep_for)
+    store = WeightStore(settings.weights_path, settings.disk_reserve)
+    for sentence in await asyncio.to_thread(store.prepare):
+        log.info("%s", sentence)
+    catalog, catalog_path = _catalog(settings, database, events)
+    worker = WorkerSpec("model_manager.weights.install", _install_message(settings, store, catalog))
+    jobs = Jobs(
+        database, events, {INSTALL: worker},
+        concurrency=settings.job_concurrency, log_folder=settings.state_path / "logs" / "jobs",
+    )  # fmt: skip
+    relay, targets, supervisor, watchdog = Relay(), Targets(settings.active_slot), Supervisor(), Watchdog()
+    platform = await _platform(settings, store, relay)
+    shared = Shared(
+        database, events, jobs, platform, relay, targets, MemoryDesk(), Preparation(store, _payload),
+        Timing(settings.reconcile_interval, settings.activation_timeout, settings.drain_timeout),
+    )  # fmt: skip
+    slots = dict.fromkeys((settings.active_slot, *settings.slots))
+    loops = {name: SlotLoop(name, shared) for name in slots}
+    platform.on_change(lambda name: loops[name].poke() if name in loops else None)
+    jobs.on_end(lambda _: [loop.poke() for loop in loops.values()] and None)
+    await database.write(lambda txn: _first_rows(txn, events, loops, database.recovered_from))
+    parts = Parts(
+        version=VERSION, started_at=time.time(), platform_name=platform.name, auth_enabled=True,
+        database=database, events=events, jobs=jobs, catalog=catalog, weights=store, platform=platform,
+        targets=targets, loops=loops, default_slot=settings.active_slot, namespace=settings.namespace,
+        pvc_name=settings.weights_pvc_name, info=_info(settings),
+        problems=lambda: [*supervisor.problems(), *watchdog.problems()],
+    )  # fmt: skip
+    return _House(parts, supervisor, watchdog, relay, catalog_path, asyncio.Event())
+
+
+def _first_rows(txn: Any, events: EventLog, loops: dict[str, SlotLoop], recovered_from: str | None) -> None:
+    ledger.ensure_slots(txn, loops)
+    events.append(txn, "service_started", "service", {"version": VERSION})
+    if recovered_from:
+        log.error("%s", recovered_from)
+        events.append(txn, "state_recovered", "service", {"reason": recovered_from})
+
+
+def _catalog(settings: Settings, database: Database, events: EventLog) -> tuple[Catalog, Path | None]:
+    """The catalog that the settings name; on a machine where none is named, a starter of one's own in Git."""
+    url, root, starter = settings.catalog_url, settings.catalog_root, None
+    if not url and root is None:
+        starter = create_starter(settings.state_path / "catalog")
+        url = str(starter)
+    source = open_source(
+        root=None if url else root, url=url or None, ref=settings.catalog_ref,
+        work_folder=settings.state_path / "catalog-sync", credentials_file=settings.catalog_credentials_file,
+    )  # fmt: skip
+    catalog = Catalog(
+        source, settings.catalog_models_subdir, database, events, settings.catalog_refresh_interval
+    )
+    return catalog, starter or root
+
+
+async def _platform(settings: Settings, store: WeightStore, relay: Relay) -> Platform:
+    if settings.platform == "kserve":
+        raise SettingsError(
+            "MODEL_MANAGER_PLATFORM=kserve needs the KServe adapter, which this version does not have yet.",
+            "Use MODEL_MANAGER_PLATFORM=local on one machine.",
+        )
+    runtimes = await asyncio.to_thread(load_runtimes, settings.runtimes_path)
+    return LocalPlatform(
+        root=settings.state_path, weights=store.path, runtimes=runtimes, relay=relay,
+        trust_remote_code=settings.trust_remote_code, stop_grace=settings.stop_timeout,
+    )  # fmt: skip
+
+
+async def _payload(row: ledger.Row) -> dict[str, Any]:
+    assert row.weights is not None
+    return install_payload(row.entry, row.entry_hash, row.weights)
+
+
+def _install_message(settings: Settings, store: WeightStore, catalog: Catalog) -> Any:
+    async def prepare(payload: dict[str, Any]) -> dict[str, Any]:
+        """What the worker is told beside the stored payload: places and secrets of this machine, never stored."""
+        return {
+            **payload,
+            "root": str(store.root),
+            "reserve": settings.disk_reserve,
+            "tree": str(catalog.tree()),
+            "fileRoots": [str(folder) for folder in settings.file_sources],
+            "hubEndpoint": settings.hub_endpoint,
+            "timeout": settings.weights_install_timeout,
+            "secrets": {"hubToken": settings.hub_token},
+        }
+
+    return prepare
+
+
+def _info(settings: Settings) -> dict[str, Any]:
+    return {
+        "catalog_root": str(settings.catalog_url or settings.catalog_root or settings.state_path / "catalog"),
+        "models_subdir": settings.catalog_models_subdir,
+        "weights_path": str(settings.weights_path),
+        "pvc_name": settings.weights_pvc_name,
+        "state_path": str(settings.state_path),
+    }
+
+
+def _token(settings: Settings) -> tuple[str, Path | None]:
+    """The token to ask for, and the file in which one of our own making lies."""
+    token = read_token(settings)
+    if token:
+        return token, None
+    if settings.host not in LOOPBACK:
+        raise SettingsError(
+            f"No API token is set, and {settings.host} can be reached from outside this machine.",
+            "Set MODEL_MANAGER_API_TOKEN or MODEL_MANAGER_API_TOKEN_FILE, or listen on 127.0.0.1.",
+        )
+    path = settings.state_path / "token"
+    try:
+        settings.state_path.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or not path.read_text().strip():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(32) + "\n")
+        return path.read_text().strip(), path
+    except OSError as e:
+        raise SettingsError(f"The token file {path} cannot be used: {e.strerror}.", "Check STATE_PATH.") from e
+
+
+@contextlib.contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as e:
+            raise SettingsError(
+                f"Cannot listen on {host} port {port}: {os.strerror(e.errno or 0)}.",
+                "Another program has it, or the address is not this machine's. Set SERVER_PORT (0 takes a free one).",
+            ) from e
+        listener.listen(1024)
+        listener.setblocking(False)
+        yield listener
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
+
+
+def _announce(state: Path, url: str, stack: AsyncExitStack) -> None:
+    """Tell the command line of this machine where we are."""
+    path = state / "service.json"
+    path.write_bytes(msgspec.json.encode({"url": url, "pid": os.getpid()}))
+    stack.callback(path.unlink, missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit("Use `model-manager serve`.")

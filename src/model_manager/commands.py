@@ -1,0 +1,343 @@
+"""What a user can ask for, one function each. Web, quickstart and tests call these.
+
+A command writes desired state in one transaction and returns; the slot's loop or the job runner makes it so.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from model_manager.catalog.catalog import Catalog
+from model_manager.catalog.entry import Entry
+from model_manager.catalog.snapshot import CatalogItem, Snapshot
+from model_manager.errors import Conflict, InvalidRequest, NotFound
+from model_manager.events import Event, EventLog, Subscription
+from model_manager.jobs import Job, Jobs
+from model_manager.serving import ledger
+from model_manager.serving.control import SlotLoop
+from model_manager.serving.ledger import Draft, Failure, Row
+from model_manager.serving.manifest import RenderContext, render
+from model_manager.serving.platform import Manifest, Platform
+from model_manager.serving.targets import Targets
+from model_manager.state import Database, Transaction
+from model_manager.weights.store import WeightStore
+from model_manager.weights.uri import flattened, folder_of
+
+INSTALL = "weight_install"
+
+
+class Parts(Struct):
+    """The running service, as its commands see it. Made by `app.py`, and by tests."""
+
+    version: str
+    started_at: float
+    platform_name: str
+    auth_enabled: bool
+    database: Database
+    events: EventLog
+    jobs: Jobs
+    catalog: Catalog
+    weights: WeightStore
+    platform: Platform
+    targets: Targets
+    loops: dict[str, SlotLoop]
+    default_slot: str
+    namespace: str
+    pvc_name: str
+    info: dict[str, Any]
+    problems: Callable[[], list[str]]
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return tuple(self.loops)
+
+
+class Activation(Struct, rename="camel"):
+    """One attempt, as shown to users. `result` is None while it is under way."""
+
+    id: str
+    slot: str
+    model_id: str
+    revision: str
+    entry_hash: str
+    phase: str
+    result: str | None
+    code: str
+    reason: str
+    hint: str
+    exit_code: int | None
+    log_tail: list[str]
+    restores: str | None
+    restored_by: str | None
+    job_id: str | None
+    actor: str
+    created_at: str
+    phase_at: str
+    ended_at: str | None
+    catalog_moved_on: bool
+
+
+class Slot(Struct, rename="camel"):
+    """A slot: what is desired of it, and what serves. `state` is `empty`, `active`, `failed` or the phase under way."""
+
+    name: str
+    state: str
+    desired: Activation | None
+    serving: str | None
+    last_good: str | None
+    in_flight: int
+
+
+# -- slots and activations --------------------------------------------------------------------------------
+
+
+async def activate(parts: Parts, model_id: str, *, slot: str | None = None, actor: str) -> Activation:
+    """Make a slot want this model. The same wish twice is one activation.
+
+    Raises NotFound, Unavailable (an entry without a good version) or Unprocessable (it cannot be rendered).
+    """
+    item = parts.catalog.item(model_id)
+    draft = _draft(parts, item, _slot_name(parts, slot), actor)
+
+    def write(txn: Transaction) -> str:
+        row = _wanted(txn, draft.slot)
+        if row is not None and row.result in (None, "active") and _same(row, draft):
+            return row.id
+        ledger.begin(txn, parts.events, draft)
+        return draft.id
+
+    activation_id = await parts.database.write(write)
+    parts.loops[draft.slot].poke()
+    return await get_activation(parts, activation_id)
+
+
+async def deactivate(parts: Parts, *, slot: str | None = None, actor: str) -> tuple[str, Slot]:
+    """Make a slot want nothing, now and after every restart. Returns `deleted` or `already_deleted`, and the slot."""
+    name = _slot_name(parts, slot)
+
+    def write(txn: Transaction) -> str:
+        row = _wanted(txn, name)
+        if row is None:
+            return "already_deleted"
+        if row.result is None:
+            ledger.end(txn, parts.events, row, "cancelled", Failure("deactivated", "The slot was emptied."), actor)
+        ledger.want(txn, name, None)
+        ledger.forget_last_good(txn, name)
+        data = {"action": "deleted", "slot": name, "modelId": row.model_id}
+        parts.events.append(txn, "model_deactivated", name, data, actor)
+        return "deleted"
+
+    action = await parts.database.write(write)
+    parts.loops[name].poke()
+    return action, await get_slot(parts, name)
+
+
+async def cancel_activation(parts: Parts, activation_id: str, actor: str) -> Activation:
+    """Give up an attempt under way; the last good model serves (again). Raises Conflict when it has ended."""
+
+    def write(txn: Transaction) -> Row:
+        row = ledger.activation(txn, activation_id)
+        if row.result is not None:
+            raise Conflict(f"Activation {row.id} has ended already: {row.result}.", "Nothing is left to cancel.")
+        failure = Failure("cancelled", f"It was cancelled by {actor} while {row.phase}.")
+        ledger.settle(txn, parts.events, row, "cancelled", failure, actor)
+        return row
+
+    row = await parts.database.write(write)
+    parts.loops[row.slot].poke()
+    if row.phase == "installing" and row.job_id:
+        job = await parts.jobs.get(row.job_id)
+        if job.status in ("pending", "running"):
+            await parts.jobs.cancel(row.job_id, actor)
+    return await get_activation(parts, activation_id)
+
+
+async def wait_activation(parts: Parts, activation_id: str, seconds: float) -> Activation:
+    """The activation as soon as it has ended, or as it is after `seconds`."""
+    deadline = time.monotonic() + seconds
+    async with parts.events.subscribe() as feed:
+        while True:
+            found = await get_activation(parts, activation_id)
+            left = deadline - time.monotonic()
+            if found.result is not None or left <= 0:
+                return found
+            await _any_event(feed, left)
+
+
+async def get_activation(parts: Parts, activation_id: str) -> Activation:
+    return _show(parts, await parts.database.read(lambda c: ledger.activation(c, activation_id)))
+
+
+async def list_activations(parts: Parts, *, slot: str | None = None, limit: int = 100) -> list[Activation]:
+    """Newest first."""
+    rows = await parts.database.read(lambda c: ledger.activations(c, slot, limit))
+    return [_show(parts, row) for row in rows]
+
+
+async def list_slots(parts: Parts) -> list[Slot]:
+    return [await get_slot(parts, name) for name in parts.slots]
+
+
+async def get_slot(parts: Parts, name: str) -> Slot:
+    name = _slot_name(parts, name)
+    at, row = await parts.database.read(lambda c: (ledger.slot(c, name), _wanted(c, name)))
+    target = parts.targets.get(name)
+    return Slot(
+        name=name, state=_state(row, target is not None), desired=_show(parts, row) if row else None,
+        serving=target.model_id if target else None, last_good=at.last_good, in_flight=parts.targets.in_flight(name),
+    )  # fmt: skip
+
+
+async def slot_logs(parts: Parts, name: str, lines: int) -> list[str]:
+    """The last lines of the slot's model server, oldest first."""
+    return await parts.platform.logs(_slot_name(parts, name), lines)
+
+
+async def active_object(parts: Parts, slot: str | None = None) -> Manifest | None:
+    """The InferenceService of the model that serves a slot, None while nothing does."""
+    target = parts.targets.get(_slot_name(parts, slot))
+    if target is None:
+        return None
+    row = await parts.database.read(lambda c: ledger.activation(c, target.activation))
+    return row.manifest
+
+
+# -- catalog ----------------------------------------------------------------------------------------------
+
+
+async def refresh(parts: Parts, actor: str) -> Snapshot:
+    """Look at the catalog's source now."""
+    return await parts.catalog.refresh(actor)
+
+
+async def render_manifest(parts: Parts, model_id: str, slot: str | None = None) -> Manifest:
+    """The InferenceService that activating this model would want."""
+    return _draft(parts, parts.catalog.item(model_id), _slot_name(parts, slot), "preview").manifest
+
+
+# -- weights and jobs -------------------------------------------------------------------------------------
+
+
+async def install(
+    parts: Parts, *, model_id: str | None = None, hf_model_id: str | None = None, revision: str | None = None,
+    target: str | None = None, files: tuple[str, ...] = (), overwrite: bool = False, actor: str,
+) -> Job:  # fmt: skip
+    """Queue the installation of a catalog entry's weights, or of a Hub repository that no entry names."""
+    if (model_id is None) == (hf_model_id is None):
+        raise InvalidRequest("Name either a model of the catalog or a Hub repository.", 'Send {"id": "…"}.')
+    if model_id is not None:
+        item = parts.catalog.item(model_id)
+        entry, hash_, folder = item.entry, item.hash, folder_of(item.entry)
+    else:
+        assert hf_model_id is not None
+        folder = target or flattened(hf_model_id)
+        entry = Entry(id=flattened(hf_model_id)[:63], hf_model_id=hf_model_id, hf_revision=revision, files=files)
+        hash_ = ""
+    payload = install_payload(entry, hash_, folder, overwrite)
+    return await parts.jobs.submit(INSTALL, folder, payload, actor)
+
+
+def install_payload(entry: Entry, entry_hash: str, folder: str, overwrite: bool = False) -> dict[str, Any]:
+    """What an install job stores: no secret and no path of this machine; those are added when it starts."""
+    import msgspec
+
+    return {
+        "modelId": entry.id, "entry": msgspec.to_builtins(entry), "entryHash": entry_hash, "folder": folder,
+        "overwrite": overwrite, "hfModelId": entry.hf_model_id, "revision": entry.hf_revision,
+    }  # fmt: skip
+
+
+async def delete_weights(parts: Parts, name: str, actor: str) -> None:
+    """Delete installed weights. Raises NotFound, or Conflict naming what uses them or is installing them.
+
+    The folder is renamed away inside the transaction that checks its uses, so no activation can come between.
+    """
+    found = await asyncio.to_thread(parts.weights.find, name)
+    if found is None:
+        raise NotFound(f"No weights are installed in {name!r}.", "`model-manager weights` lists them.")
+
+    def write(txn: Transaction) -> Callable[[], None]:
+        users = ledger.uses(txn, name).get(name)
+        if users:
+            raise Conflict(f"Weights {name} are used by {', '.join(users)}.", "Deactivate or switch it first.")
+        job = parts.jobs.unfinished(txn, INSTALL, name)
+        if job:
+            raise Conflict(f"Weights {name} are being installed by job {job}.", f"`model-manager jobs cancel {job}`.")
+        data = {"name": name, "modelId": found.entry or name, "sizeBytes": found.size}
+        parts.events.append(txn, "weight_deleted", name, data, actor)
+        return parts.weights.trash(name)
+
+    free = await parts.database.write(write)
+    await asyncio.to_thread(free)
+
+
+async def weights_in_use(parts: Parts) -> dict[str, list[str]]:
+    """Installed folders in use, each with its users."""
+    return await parts.database.read(lambda c: ledger.uses(c))
+
+
+# -- small things -----------------------------------------------------------------------------------------
+
+
+def _draft(parts: Parts, item: CatalogItem, slot: str, actor: str) -> Draft:
+    entry, activation_id = item.entry, ledger.new_id()
+    remote = parts.platform_name != "local" and (entry.storage_uri or "").startswith("hf://")
+    weights = None if remote else folder_of(entry)
+    context = RenderContext(
+        slot=slot, namespace=parts.namespace, activation=activation_id, revision=item.revision,
+        entry_hash=item.hash, weights_folder=weights, pvc_name=parts.pvc_name,
+    )  # fmt: skip
+    manifest, _ = render(entry, context)
+    return Draft(
+        id=activation_id, slot=slot, model_id=entry.id, entry=entry, entry_hash=item.hash,
+        revision=item.revision, manifest=manifest, weights=weights, actor=actor,
+    )  # fmt: skip
+
+
+def _same(row: Row, draft: Draft) -> bool:
+    return row.model_id == draft.model_id and row.entry_hash == draft.entry_hash
+
+
+def _wanted(connection: Any, slot: str) -> Row | None:
+    at = ledger.slot(connection, slot)
+    return ledger.activation(connection, at.desired) if at.desired else None
+
+
+def _slot_name(parts: Parts, slot: str | None) -> str:
+    name = slot or parts.default_slot
+    if name not in parts.loops:
+        raise NotFound(f"There is no slot {name!r}.", f"Slots are declared in MODEL_MANAGER_SLOTS: {', '.join(parts.slots)}.")
+    return name
+
+
+def _state(row: Row | None, serving: bool) -> str:
+    if row is None:
+        return "empty"
+    if row.result in ledger.ENDS:
+        return "failed"
+    return "active" if row.phase == "active" and serving else "starting" if row.phase == "active" else row.phase
+
+
+def _show(parts: Parts, row: Row) -> Activation:
+    facts = {name: getattr(row, name) for name in Activation.__struct_fields__ if name != "catalog_moved_on"}
+    return Activation(**facts, catalog_moved_on=_moved_on(parts, row))
+
+
+def _moved_on(parts: Parts, row: Row) -> bool:
+    """Whether the catalog now says something else of this model than when it was activated."""
+    item = parts.catalog.snapshot.items.get(row.model_id)
+    return item is None or item.hash != row.entry_hash
+
+
+async def _any_event(feed: Subscription, seconds: float) -> None:
+    """Until something durable happened, or the time is over."""
+    try:
+        async with asyncio.timeout(seconds):
+            async for item in feed:
+                if isinstance(item, Event):
+                    return
+    except TimeoutError:
+        pass

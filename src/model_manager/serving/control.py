@@ -1,0 +1,328 @@
+"""One loop per slot: compares what is desired with what is there, and acts. The only caller of `Platform.apply` and `delete`.
+
+Every turn starts from the stored rows and a fresh look at the platform, so a crash at any point, a missed
+notification or a user's change of mind costs one turn and nothing else.
+"""
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from msgspec import Struct
+
+from model_manager.errors import ModelManagerError
+from model_manager.events import EventLog
+from model_manager.jobs import Jobs
+from model_manager.relay import Relay
+from model_manager.serving import ledger
+from model_manager.serving.activation import Known, Step, current, decide
+from model_manager.serving.diagnose import diagnose
+from model_manager.serving.ledger import Failure, Row
+from model_manager.serving.memory import MemoryDesk, private_bytes
+from model_manager.serving.platform import Instance, Observed, Platform
+from model_manager.serving.preparation import Preparation
+from model_manager.serving.targets import Target, Targets
+from model_manager.serving.verify import Verdict, verify
+from model_manager.state import Database, Transaction
+
+log = logging.getLogger(__name__)
+
+
+class Timing(Struct, frozen=True):
+    """Seconds."""
+
+    interval: float = 5.0
+    activation: float = 600.0
+    drain: float = 30.0
+    retry_verify: float = 0.25
+
+
+class Shared(Struct, frozen=True):
+    """What the loops of all slots use together."""
+
+    database: Database
+    events: EventLog
+    jobs: Jobs
+    platform: Platform
+    relay: Relay
+    targets: Targets
+    memory: MemoryDesk
+    preparation: Preparation
+    timing: Timing
+
+
+class SlotLoop:
+    """The owner of one slot. `poke` it after any change of what it looks at."""
+
+    def __init__(self, slot: str, shared: Shared) -> None:
+        self.slot = slot
+        self._do = shared
+        self._poked = asyncio.Event()
+        self._since: dict[str, float] = {}
+        self._drained: str | None = None
+        self._verdict: tuple[str, Verdict] | None = None
+        self._asking: tuple[str, asyncio.Task[None]] | None = None
+
+    def poke(self) -> None:
+        self._poked.set()
+
+    async def run(self) -> None:
+        """Turn for ever. A turn that fails is told and tried again: a loop that ends would be a slot nobody owns."""
+        while True:
+            self._poked.clear()
+            wait = self._do.timing.interval
+            try:
+                await self.turn()
+            except ModelManagerError as e:
+                log.warning("slot %s: %s %s", self.slot, e.sentence, e.hint)
+                wait = min(wait, 1.0)
+            except Exception:
+                log.exception("slot %s: this turn went wrong; the next one starts afresh", self.slot)
+                wait = min(wait, 1.0)
+            await self._sleep(wait)
+
+    async def turn(self) -> None:
+        """One look, one step."""
+        at, row, good = await self._do.database.read(self._rows)
+        observed = await self._do.platform.observe(self.slot)
+        self._close_stale_target(observed)
+        if row is None or row.result in ledger.ENDS:
+            await self._empty(observed)
+            return
+        if row.phase in ("queued", "installing") and good is not None and good.id != row.id:
+            await self._tend(good, observed)
+        known = await self._look(row, observed)
+        step = decide(row.id, row.phase, known)
+        log.debug("slot %s: %s in %s: %s", self.slot, row.id, row.phase, step)
+        await self._carry_out(step, row, observed)
+
+    def _rows(self, connection: Any) -> tuple[ledger.SlotRow, Row | None, Row | None]:
+        at = ledger.slot(connection, self.slot)
+        row = ledger.activation(connection, at.desired) if at.desired else None
+        good = ledger.activation(connection, at.last_good) if at.last_good else None
+        return at, row, good
+
+    async def _look(self, row: Row, observed: Observed) -> Known:
+        preparing = row.phase in ("queued", "installing")
+        return Known(
+            weights_ready=not preparing or await self._do.preparation.weights_ready(row),
+            job_ended_badly=preparing and await self._job_failure(row) is not None,
+            observed=observed,
+            verdict=self._word(current(row.id, observed)),
+            overdue=self._waited(row) > self._do.timing.activation,
+        )
+
+    async def _carry_out(self, step: Step, row: Row, observed: Observed) -> None:
+        instance = current(row.id, observed)
+        match step:
+            case Step.INSTALL:
+                await self._install(row)
+            case Step.ADMIT:
+                await self._admit(row, observed)
+            case Step.STOP_OLD:
+                await self._replace(row, observed)
+            case Step.START_AGAIN:
+                await self._enter(row, "starting", reason="It was not running any more.")
+            case Step.SAY_STARTING:
+                await self._enter(row, "starting")
+            case Step.VERIFY if instance is not None:
+                if row.phase == "starting":
+                    await self._enter(row, "verifying")
+                self._ask(instance, row)
+            case Step.ACTIVE if instance is not None:
+                await self._succeed(row, instance)
+            case Step.SERVE if instance is not None:
+                self._serve(row, instance)
+            case Step.FAIL_INSTALL | Step.FAIL_EXIT | Step.FAIL_DEADLINE | Step.FAIL_VERIFY:
+                await self._fail(row, await self._why(step, row, instance))
+            case _:
+                pass
+
+    # -- getting ready: nothing is stopped yet ------------------------------------------------------------
+
+    async def _install(self, row: Row) -> None:
+        payload = await self._do.preparation.install_payload(row)
+
+        def submit(txn: Transaction) -> None:
+            job = self._do.jobs.enqueue(txn, "weight_install", row.weights or row.model_id, payload, row.actor)
+            ledger.enter(txn, self._do.events, row, "installing", job=job.id)
+
+        await self._attempt(row, self._do.database.write(submit))
+        self._do.jobs.poke()
+
+    async def _admit(self, row: Row, observed: Observed) -> None:
+        try:
+            await self._do.platform.check(row.manifest)
+            need = await self._do.preparation.memory_needed(row)
+            freed = sum(private_bytes(instance.pid) for instance in observed.instances if instance.pid)
+            if need is not None:
+                self._do.memory.admit(self.slot, need, freed)
+        except ModelManagerError as e:
+            await self._fail(row, Failure(e.code, e.sentence, e.hint))
+            return
+        await self._enter(row, "stopping")
+
+    async def _job_failure(self, row: Row) -> Failure | None:
+        if row.job_id is None:
+            return None
+        job = await self._do.jobs.get(row.job_id)
+        if job.status not in ("failed", "cancelled"):
+            return None
+        error = job.error or {}
+        sentence = error.get("sentence") or f"The installation of the weights was {job.status}."
+        return Failure(error.get("code", f"install_{job.status}"), sentence, error.get("hint", ""))
+
+    # -- the switch ---------------------------------------------------------------------------------------
+
+    async def _replace(self, row: Row, observed: Observed) -> None:
+        """Stop sending requests to the old model, let those in flight end, then want the new one."""
+        self._do.targets.close(self.slot)
+        if self._drained != row.id:
+            await self._do.targets.drained(self.slot, self._do.timing.drain)
+            self._drained = row.id  # and look again: while waiting, something else may have been asked for
+            self.poke()
+            return
+        await self._attempt(row, self._do.platform.apply(row.manifest))
+        self.poke()
+
+    def _ask(self, instance: Instance, row: Row) -> None:
+        """Verify beside the loop, which stays free to hear of a crash or of another wish."""
+        key = _key(instance)
+        if self._asking is not None:
+            if self._asking[0] == key:
+                return
+            self._asking[1].cancel()
+
+        async def ask() -> None:
+            if self._verdict is not None and self._verdict[0] == key and self._verdict[1].word != "ok":
+                await asyncio.sleep(self._do.timing.retry_verify)
+            verdict = await verify(self._do.relay, instance, row.entry)
+            self._verdict, self._asking = (key, verdict), None
+            self.poke()
+
+        self._asking = (key, asyncio.create_task(ask()))
+
+    async def _succeed(self, row: Row, instance: Instance) -> None:
+        seconds = self._waited(row)
+        await self._do.database.write(lambda txn: ledger.succeed(txn, self._do.events, row, seconds))
+        self._forget(row)
+        self._serve(row, instance)
+        log.info("slot %s: %s is active", self.slot, row.model_id)
+
+    def _serve(self, row: Row, instance: Instance) -> None:
+        assert instance.url is not None
+        self._do.targets.open(
+            Target(
+                slot=self.slot, model_id=row.model_id, activation=row.id, instance=_key(instance),
+                url=instance.url, key=instance.key, served_name=row.entry.served_name, aliases=row.entry.aliases,
+            )
+        )  # fmt: skip
+
+    # -- the ends -----------------------------------------------------------------------------------------
+
+    async def _why(self, step: Step, row: Row, instance: Instance | None) -> Failure:
+        if step is Step.FAIL_INSTALL:
+            failure = await self._job_failure(row)
+            assert failure is not None
+            return failure
+        tail = tuple(await self._do.platform.logs(self.slot, 40)) or (instance.log_tail if instance else ())
+        verdict = self._verdict[1] if self._verdict else None
+        if step is Step.FAIL_VERIFY and verdict is not None:
+            return Failure(verdict.code, verdict.sentence, verdict.hint, None, tail)
+        exit_code = instance.exit_code if instance else None
+        found = diagnose(
+            phase=row.phase, exit_code=exit_code if step is Step.FAIL_EXIT else None, log_tail=tail,
+            reason=_last_word(step, instance, verdict), waited_seconds=self._waited(row),
+        )  # fmt: skip
+        return Failure(found.code, found.sentence, found.hint, exit_code, tail)
+
+    async def _fail(self, row: Row, failure: Failure) -> None:
+        log.warning("slot %s: %s failed: %s", self.slot, row.model_id, failure.reason)
+        await self._do.database.write(
+            lambda txn: ledger.settle(txn, self._do.events, row, "failed", failure, "system")
+        )
+        self._forget(row)
+        self.poke()
+
+    async def _attempt(self, row: Row, doing: Any) -> None:
+        """Do something for an attempt; a refusal is the attempt's failure, not the loop's."""
+        try:
+            await doing
+        except ModelManagerError as e:
+            if e.status >= 500:
+                raise  # the platform or the disk may come back; the next turn tries again
+            await self._fail(row, Failure(e.code, e.sentence, e.hint))
+
+    async def _empty(self, observed: Observed) -> None:
+        """Nothing is wanted: let requests in flight end, then stop what is there."""
+        if observed.empty or observed.activation is None:
+            return
+        self._do.targets.close(self.slot)
+        await self._do.targets.drained(self.slot, self._do.timing.drain)
+        at, row, _ = await self._do.database.read(self._rows)
+        if row is None or row.result in ledger.ENDS:
+            await self._do.platform.delete(self.slot)
+
+    async def _tend(self, good: Row, observed: Observed) -> None:
+        """Keep the last good model serving while its successor's weights are still on their way."""
+        step = decide(good.id, "active", Known(observed=observed, verdict=self._word(current(good.id, observed))))
+        instance = current(good.id, observed)
+        if step is Step.START_AGAIN:
+            await self._do.platform.apply(good.manifest)
+        elif step is Step.VERIFY and instance is not None:
+            self._ask(instance, good)
+        elif step is Step.SERVE and instance is not None:
+            self._serve(good, instance)
+
+    # -- small things -------------------------------------------------------------------------------------
+
+    async def _enter(self, row: Row, phase: Any, **facts: Any) -> None:
+        self._since.setdefault(row.id, time.monotonic())
+        await self._do.database.write(lambda txn: ledger.enter(txn, self._do.events, row, phase, **facts))
+        self.poke()
+
+    def _waited(self, row: Row) -> float:
+        """Seconds since the switch began, as far as this process has seen it (a clock may jump, and so may a service)."""
+        if row.phase in ("queued", "installing"):
+            return 0.0
+        return time.monotonic() - self._since.setdefault(row.id, time.monotonic())
+
+    def _forget(self, row: Row) -> None:
+        self._since.pop(row.id, None)
+        self._do.memory.settle(self.slot)
+        self._drained = None
+
+    def _word(self, instance: Instance | None) -> Any:
+        """What is known of exactly this instance; a restarted process has to be asked again."""
+        if instance is None:
+            return None
+        if self._asking is not None and self._asking[0] == _key(instance):
+            return "pending"
+        if self._verdict is not None and self._verdict[0] == _key(instance):
+            return self._verdict[1].word
+        return None
+
+    def _close_stale_target(self, observed: Observed) -> None:
+        target = self._do.targets.get(self.slot)
+        if target is None:
+            return
+        alive = {_key(instance) for instance in observed.instances if instance.ready and instance.state == "running"}
+        if target.instance not in alive:
+            self._do.targets.close(self.slot)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._poked.wait(), seconds)
+        except TimeoutError:
+            pass
+
+
+def _key(instance: Instance) -> str:
+    return f"{instance.name}/{instance.pid}/{instance.restarts}/{instance.url}"
+
+
+def _last_word(step: Step, instance: Instance | None, verdict: Verdict | None) -> str:
+    if step is Step.FAIL_DEADLINE and verdict is not None:
+        return verdict.sentence
+    return instance.reason if instance else ""

@@ -1,0 +1,279 @@
+"""The rows of slots and activations: what was asked of each slot, and how each attempt went.
+
+Every function takes the transaction (or reading connection) of its caller, so that a decision, its event and
+its uses of weights are one commit. A slot's uses are the folders that its desired and its last good activation need.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from model_manager.catalog.entry import Entry
+from model_manager.errors import NotFound
+from model_manager.events import EventLog
+from model_manager.serving.activation import Phase, Result
+from model_manager.serving.platform import ACTIVATION_LABEL, Manifest
+from model_manager.state import Transaction
+
+ENDS = ("failed", "restored", "superseded", "cancelled")
+"""Results after which an activation holds nothing any more; `active` is the one that goes on."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why an attempt ended: a word for programs, a sentence, what to do next, and the evidence."""
+
+    code: str
+    reason: str
+    hint: str = ""
+    exit_code: int | None = None
+    log_tail: tuple[str, ...] = ()
+
+
+class Row(msgspec.Struct):
+    """One activation as it is stored."""
+
+    id: str
+    slot: str
+    model_id: str
+    entry: Entry
+    entry_hash: str
+    revision: str
+    manifest: Manifest
+    weights: str | None
+    phase: Phase
+    result: Result | None
+    code: str
+    reason: str
+    hint: str
+    exit_code: int | None
+    log_tail: list[str]
+    restores: str | None
+    restored_by: str | None
+    job_id: str | None
+    actor: str
+    created_at: str
+    phase_at: str
+    ended_at: str | None
+
+
+class SlotRow(msgspec.Struct):
+    name: str
+    desired: str | None
+    last_good: str | None
+
+
+class Draft(msgspec.Struct):
+    """What a new activation is made of, before it has a place in the ledger."""
+
+    id: str
+    slot: str
+    model_id: str
+    entry: Entry
+    entry_hash: str
+    revision: str
+    manifest: Manifest
+    weights: str | None
+    actor: str
+    restores: str | None = None
+
+
+def new_id() -> str:
+    """An activation's id; it becomes a Kubernetes label value, so it stays short and lower-case."""
+    return uuid4().hex[:12]
+
+
+def now() -> str:
+    """UTC, ISO 8601, milliseconds: for people; order is by sequence, never by this."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def ensure_slots(txn: Transaction, names: Iterable[str]) -> None:
+    for name in names:
+        txn.execute("INSERT OR IGNORE INTO slots (name) VALUES (?)", (name,))
+
+
+def slot(connection: Transaction | sqlite3.Connection, name: str) -> SlotRow:
+    row = connection.execute("SELECT name, desired, last_good FROM slots WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no slot {name!r}.", "`model-manager status` lists the slots.")
+    return SlotRow(*row)
+
+
+def activation(connection: Transaction | sqlite3.Connection, activation_id: str) -> Row:
+    row = connection.execute(f"SELECT {_COLUMNS} FROM activations WHERE id = ?", (activation_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no activation {activation_id!r}.", "`model-manager activations` lists them.")
+    return _row(row)
+
+
+def activations(connection: sqlite3.Connection, slot_name: str | None, limit: int) -> list[Row]:
+    """Newest first."""
+    where, values = ("WHERE slot = ?", [slot_name]) if slot_name else ("", [])
+    sql = f"SELECT {_COLUMNS} FROM activations {where} ORDER BY seq DESC LIMIT ?"
+    return [_row(row) for row in connection.execute(sql, [*values, limit])]
+
+
+def begin(txn: Transaction, events: EventLog, draft: Draft) -> None:
+    """Make this the desired activation of its slot; whatever was on its way there is superseded."""
+    at = slot(txn, draft.slot)
+    if at.desired is not None:
+        _supersede(txn, events, activation(txn, at.desired), draft)
+    stamp = now()
+    values: dict[str, Any] = {
+        "id": draft.id, "slot": draft.slot, "model_id": draft.model_id, "entry_hash": draft.entry_hash,
+        "revision": draft.revision, "weights": draft.weights, "actor": draft.actor, "restores": draft.restores,
+        "entry": _json(draft.entry), "manifest": _json(draft.manifest), "phase": "queued", "log_tail": "[]",
+        "reason": "", "hint": "", "code": "", "created_at": stamp, "phase_at": stamp,
+    }  # fmt: skip
+    names = ", ".join(values)
+    txn.execute(f"INSERT INTO activations ({names}) VALUES ({', '.join(':' + n for n in values)})", values)
+    if draft.restores:
+        txn.execute("UPDATE activations SET restored_by = ? WHERE id = ?", (draft.id, draft.restores))
+    want(txn, draft.slot, draft.id)
+    _tell(txn, events, draft.id, draft.slot, draft.model_id, "queued", draft.actor, {"revision": draft.revision})
+
+
+def want(txn: Transaction, slot_name: str, activation_id: str | None) -> None:
+    """Set the slot's desired state, and the uses of weights that follow from it."""
+    txn.execute("UPDATE slots SET desired = ? WHERE name = ?", (activation_id, slot_name))
+    _set_uses(txn, slot_name)
+
+
+def forget_last_good(txn: Transaction, slot_name: str) -> None:
+    txn.execute("UPDATE slots SET last_good = NULL WHERE name = ?", (slot_name,))
+    _set_uses(txn, slot_name)
+
+
+def enter(txn: Transaction, events: EventLog, row: Row, phase: Phase, **facts: Any) -> bool:
+    """Move a wanted attempt to its next phase; False when a user's later word has overtaken it."""
+    if slot(txn, row.slot).desired != row.id:
+        return False
+    txn.execute("UPDATE activations SET phase = ?, phase_at = ?, result = NULL WHERE id = ?", (phase, now(), row.id))
+    if "job" in facts:
+        txn.execute("UPDATE activations SET job_id = ? WHERE id = ?", (facts["job"], row.id))
+    _tell(txn, events, row.id, row.slot, row.model_id, phase, row.actor, facts)
+    return True
+
+
+def succeed(txn: Transaction, events: EventLog, row: Row, seconds: float) -> bool:
+    """The attempt serves: it becomes the slot's last good one. False when it is not wanted any more."""
+    if slot(txn, row.slot).desired != row.id:
+        return False
+    stamp = now()
+    txn.execute(
+        "UPDATE activations SET phase = 'active', result = 'active', phase_at = ?, ended_at = ? WHERE id = ?",
+        (stamp, stamp, row.id),
+    )
+    txn.execute("UPDATE slots SET last_good = ? WHERE name = ?", (row.id, row.slot))
+    _set_uses(txn, row.slot)
+    if row.restores is not None:
+        txn.execute("UPDATE activations SET result = 'restored' WHERE id = ?", (row.restores,))
+        failed = activation(txn, row.restores)
+        _tell(txn, events, failed.id, failed.slot, failed.model_id, "restored", "system", {"by": row.id})
+    _tell(txn, events, row.id, row.slot, row.model_id, "active", row.actor, {"seconds": round(seconds, 3)})
+    data = {"action": "created", "slot": row.slot, "activation": row.id, "modelId": row.model_id}
+    events.append(txn, "model_activated", row.model_id, data, row.actor)
+    return True
+
+
+def end(txn: Transaction, events: EventLog, row: Row, result: Result, failure: Failure, actor: str = "system") -> None:
+    """Record how an attempt ended. The caller decides in the same transaction what the slot wants next."""
+    stamp = now()
+    phase = "failed" if result == "failed" else row.phase
+    txn.execute(
+        "UPDATE activations SET result = ?, phase = ?, code = ?, reason = ?, hint = ?, exit_code = ?, log_tail = ?,"
+        " phase_at = ?, ended_at = ? WHERE id = ?",
+        (result, phase, failure.code, failure.reason, failure.hint, failure.exit_code,
+         _json(failure.log_tail), stamp, stamp, row.id),
+    )  # fmt: skip
+    facts = {"code": failure.code, "reason": failure.reason, "hint": failure.hint, "phase": row.phase}
+    _tell(txn, events, row.id, row.slot, row.model_id, result, actor, facts)
+
+
+def settle(txn: Transaction, events: EventLog, row: Row, result: Result, failure: Failure, actor: str) -> None:
+    """End an attempt and say, in the same commit, what its slot wants next: the last good one, else nothing.
+
+    An attempt that was itself a restoration is not followed by another, so a slot cannot flap. Where the old model
+    was not touched yet it just stays wanted; else a new activation of it begins.
+    """
+    end(txn, events, row, result, failure, actor)
+    at = slot(txn, row.slot)
+    if at.desired != row.id:
+        return
+    if at.last_good in (None, row.id) or row.restores is not None:
+        want(txn, row.slot, None if result == "cancelled" else row.id)
+        forget_last_good(txn, row.slot)
+        return
+    good = activation(txn, at.last_good)
+    if row.phase in ("queued", "installing") and good.result == "active":
+        txn.execute("UPDATE activations SET restored_by = ? WHERE id = ?", (good.id, row.id))
+        want(txn, row.slot, good.id)
+    else:
+        begin(txn, events, again(good, restores=row.id))
+
+
+def again(good: Row, restores: str | None) -> Draft:
+    """A new attempt at what once served: same entry, same commit, same manifest but for its label."""
+    fresh = new_id()
+    manifest = msgspec.json.decode(msgspec.json.encode(good.manifest))
+    for labels in (manifest["metadata"]["labels"], manifest["spec"]["predictor"]["labels"]):
+        labels[ACTIVATION_LABEL] = fresh
+    return Draft(
+        id=fresh, slot=good.slot, model_id=good.model_id, entry=good.entry, entry_hash=good.entry_hash,
+        revision=good.revision, manifest=manifest, weights=good.weights, actor="system", restores=restores,
+    )  # fmt: skip
+
+
+def uses(connection: Transaction | sqlite3.Connection, folder: str | None = None) -> dict[str, list[str]]:
+    """Weights folders in use, each with its users' names such as `slot active-llm`."""
+    where, values = ("WHERE folder = ?", (folder,)) if folder is not None else ("", ())
+    found: dict[str, list[str]] = {}
+    for name, owner in connection.execute(f"SELECT folder, owner FROM weight_uses {where} ORDER BY owner", values):
+        found.setdefault(name, []).append(owner)
+    return found
+
+
+def _supersede(txn: Transaction, events: EventLog, before: Row, draft: Draft) -> None:
+    if before.result is not None:
+        return
+    reason = f"{draft.model_id} was asked for before {before.model_id} was active."
+    end(txn, events, before, "superseded", Failure("superseded", reason), draft.actor)
+
+
+def _set_uses(txn: Transaction, slot_name: str) -> None:
+    owner = f"slot {slot_name}"
+    txn.execute("DELETE FROM weight_uses WHERE owner = ?", (owner,))
+    txn.execute(
+        "INSERT OR IGNORE INTO weight_uses (folder, owner) SELECT a.weights, ? FROM slots s JOIN activations a"
+        " ON a.id = s.last_good OR (a.id = s.desired AND (a.result IS NULL OR a.result = 'active'))"
+        " WHERE s.name = ? AND a.weights IS NOT NULL",
+        (owner, slot_name),
+    )
+
+
+def _tell(
+    txn: Transaction, events: EventLog, activation_id: str, slot_name: str, model_id: str, word: str, actor: str,
+    facts: dict[str, Any],
+) -> None:  # fmt: skip
+    data = {"activation": activation_id, "slot": slot_name, "modelId": model_id, **facts}
+    events.append(txn, f"activation_{word}", slot_name, data, actor)
+
+
+_FIELDS = tuple(field.name for field in msgspec.structs.fields(Row))
+_COLUMNS = ", ".join(_FIELDS)
+
+
+def _row(values: Any) -> Row:
+    facts = dict(zip(_FIELDS, values, strict=True))
+    facts["entry"] = msgspec.json.decode(facts["entry"], type=Entry)
+    facts["manifest"] = msgspec.json.decode(facts["manifest"])
+    facts["log_tail"] = msgspec.json.decode(facts["log_tail"])
+    return Row(**facts)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,101 @@
+"""Where the verified model of each slot can be reached, and how many requests are in flight to it.
+
+The slots' loops write here, the gateway reads; nothing is stored, since a target is only as good as its last verification.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from model_manager.errors import NotFound, Unavailable
+
+
+class Target(Struct, frozen=True):
+    """A model server that was verified: it named `served_name` itself and generated a token."""
+
+    slot: str
+    model_id: str
+    activation: str
+    instance: str
+    url: str
+    key: str | None
+    served_name: str
+    aliases: tuple[str, ...] = ()
+    since: int = 0
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset((self.slot, self.model_id, self.served_name, *self.aliases))
+
+
+class Targets:
+    """The targets by slot. Lives on the event loop's thread alone."""
+
+    def __init__(self, default_slot: str) -> None:
+        self._default = default_slot
+        self._targets: dict[str, Target] = {}
+        self._in_flight: dict[str, int] = {}
+        self._idle: dict[str, asyncio.Event] = {}
+
+    def open(self, target: Target) -> None:
+        self._targets[target.slot] = target
+
+    def close(self, slot: str) -> None:
+        """No new request goes to this slot; those in flight go on."""
+        self._targets.pop(slot, None)
+
+    def get(self, slot: str) -> Target | None:
+        return self._targets.get(slot)
+
+    def all(self) -> list[Target]:
+        return list(self._targets.values())
+
+    def find(self, model: str | None) -> Target:
+        """The target for a request's `model`: a slot, an id, an alias or a served name; none means the default slot.
+
+        Raises Unavailable while the default slot has nothing verified, NotFound for a name that nothing serves.
+        """
+        if not model:
+            return self._of_default()
+        for target in self._targets.values():
+            if model in target.names:
+                return target
+        if model == self._default:
+            return self._of_default()
+        raise NotFound(f"No slot serves a model called {model!r}.", self._what_is_active())
+
+    def in_flight(self, slot: str) -> int:
+        return self._in_flight.get(slot, 0)
+
+    @contextmanager
+    def lease(self, target: Target) -> Iterator[None]:
+        """Count one request to this slot for as long as it lasts, so that a switch can wait for it."""
+        self._in_flight[target.slot] = self.in_flight(target.slot) + 1
+        try:
+            yield
+        finally:
+            self._in_flight[target.slot] -= 1
+            if not self._in_flight[target.slot] and target.slot in self._idle:
+                self._idle.pop(target.slot).set()
+
+    async def drained(self, slot: str, timeout: float) -> bool:
+        """Wait until nothing is in flight to this slot, at most `timeout` seconds; whether that came true."""
+        if not self.in_flight(slot):
+            return True
+        idle = self._idle.setdefault(slot, asyncio.Event())
+        try:
+            await asyncio.wait_for(idle.wait(), timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    def _of_default(self) -> Target:
+        if self._default in self._targets:
+            return self._targets[self._default]
+        raise Unavailable(f"Slot {self._default} serves no model right now.", self._what_is_active())
+
+    def _what_is_active(self) -> str:
+        active = ", ".join(sorted({target.model_id for target in self._targets.values()}))
+        return f"Active now: {active}." if active else "Nothing is active: `model-manager activate ID` changes that."
