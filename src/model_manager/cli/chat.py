@@ -1,0 +1,119 @@
+"""`chat` and `run`: talk to a model through the gateway, token by token."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from model_manager.cli import output
+from model_manager.cli.command import Session, client_command
+from model_manager.cli.conversation import Conversation, first_model
+from model_manager.cli.slots import Slot, ask_for, finish
+from model_manager.errors import InvalidRequest
+
+HELP = """\
+/clear   forget what was said
+/bye     leave (Ctrl-D too)
+Ctrl-C   stop an answer
+"""
+
+System = Annotated[
+    str | None, typer.Option("--system", metavar="TEXT", help="System prompt.", show_default=False)
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(chat)
+    app.command()(run)
+
+
+@client_command
+def chat(
+    session: Session,
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Model to ask; by default the one that serves.")
+    ] = None,
+    system: System = None,
+) -> None:
+    """Talk to the active model; answers one piped message.
+
+    Example: echo "hello" | model-manager chat
+    """
+    conversation = Conversation(session.client, model or first_model(session.client), system)
+    if sys.stdin.isatty():
+        _talk(conversation)
+    else:
+        _answer_once(conversation, sys.stdin.read().strip())
+
+
+@client_command
+def run(
+    session: Session,
+    model: Annotated[str, typer.Argument(metavar="ID", help="Id or alias of a catalog entry.")],
+    prompt: Annotated[list[str] | None, typer.Argument(metavar="[PROMPT]", help="What to ask.")] = None,
+    slot: Slot = None,
+    system: System = None,
+) -> None:
+    """Install, activate and chat in one go.
+
+    Example: model-manager run demo "hello"
+    """
+    finish(session, ask_for(session, model, slot))
+    conversation = Conversation(session.client, first_model(session.client, slot), system)
+    said = " ".join(prompt or [])
+    if said:
+        _answer_once(conversation, said)
+    elif sys.stdin.isatty():
+        _talk(conversation)
+    else:
+        _answer_once(conversation, sys.stdin.read().strip())
+
+
+def _answer_once(conversation: Conversation, said: str) -> None:
+    if not said:
+        raise InvalidRequest(
+            "There is no message to answer.", 'Write for example: echo "hello" | model-manager chat'
+        )
+    for piece in conversation.ask(said):
+        _write(piece)
+    _write("\n")
+
+
+def _talk(conversation: Conversation) -> None:
+    """The interactive loop. Ctrl-C stops an answer, and at the prompt it leaves."""
+    import readline  # noqa: F401  (gives `input` its line editing and history)
+
+    output.note(f"Talking to {conversation.model}. /help lists the commands, /bye leaves.")
+    while True:
+        try:
+            said = input(">>> ").strip()
+        except EOFError:
+            output.say()
+            return
+        if said in ("/bye", "/exit", "/quit"):
+            return
+        if said == "/clear":
+            conversation.clear()
+        elif said in ("/help", "/?"):
+            output.note(HELP)
+        elif said:
+            _answer(conversation, said)
+
+
+def _answer(conversation: Conversation, said: str) -> None:
+    from model_manager.errors import ModelManagerError
+
+    try:
+        for piece in conversation.ask(said):
+            _write(piece)
+    except KeyboardInterrupt:
+        output.note("\n(stopped)")
+    except ModelManagerError as error:  # the conversation outlives one failed answer
+        output.note("")
+        output.fail(error)
+    _write("\n")
+
+
+def _write(piece: str) -> None:
+    sys.stdout.write(output.clean(piece))
+    sys.stdout.flush()

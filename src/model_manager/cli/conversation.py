@@ -1,0 +1,86 @@
+"""One conversation with a model through `/v1/chat/completions`, streamed."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from model_manager.cli.client import Client
+from model_manager.cli.sse import messages
+from model_manager.errors import NotFound, UpstreamError
+
+FIRST_TOKEN_TIMEOUT = 300.0
+"""Seconds: a big model on a small machine reads a long prompt for minutes."""
+
+
+class Conversation:
+    """What was said so far, and the model that hears it."""
+
+    def __init__(self, client: Client, model: str, system: str | None = None) -> None:
+        self.model = model
+        self._client = client
+        self._start = [{"role": "system", "content": system}] if system else []
+        self._said: list[dict[str, str]] = list(self._start)
+
+    def clear(self) -> None:
+        self._said = list(self._start)
+
+    def ask(self, text: str) -> Iterator[str]:
+        """The answer, piece by piece. It joins the conversation only when it ended by itself.
+
+        Raises UpstreamError when it broke off; closing the iterator stops the generation.
+        """
+        question = {"role": "user", "content": text}
+        payload = {"model": self.model, "messages": [*self._said, question], "stream": True}
+        answer = ""
+        with self._client.stream(
+            "POST",
+            "v1",
+            "chat",
+            "completions",
+            payload=payload,
+            headers={"Accept": "text/event-stream"},
+            timeout=FIRST_TOKEN_TIMEOUT,
+        ) as response:
+            for chunk in _chunks(response):
+                piece = _content(chunk)
+                answer += piece
+                if piece:
+                    yield piece
+        self._said += [question, {"role": "assistant", "content": answer}]
+
+
+def first_model(client: Client, slot: str | None = None) -> str:
+    """The name of the model that serves. Raises NotFound when none does."""
+    models: list[dict[str, Any]] = client.get("v1", "models")["data"]
+    for model in models:
+        if slot is None or model.get("slot") in (None, slot):
+            return str(model["id"])
+    raise NotFound(
+        "No model is active.", "Activate one: `model-manager models`, then `model-manager run ID`."
+    )
+
+
+def _chunks(lines: Any) -> Iterator[dict[str, Any]]:
+    for message in messages(lines):
+        if message.data == "[DONE]":
+            return
+        chunk = json.loads(message.data)
+        if "error" in chunk:
+            raise _broken(chunk["error"])
+        yield chunk
+    raise UpstreamError(
+        "The answer broke off before its end.", "`model-manager logs` shows what the model server says."
+    )
+
+
+def _content(chunk: dict[str, Any]) -> str:
+    choices = chunk.get("choices") or [{}]
+    return str((choices[0].get("delta") or {}).get("content") or "")
+
+
+def _broken(error: Any) -> UpstreamError:
+    facts = error if isinstance(error, dict) else {"message": str(error)}
+    return UpstreamError(
+        str(facts.get("message") or "The model server failed."),
+        str(facts.get("hint") or "`model-manager logs` shows what it says."),
+    )

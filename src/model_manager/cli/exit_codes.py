@@ -1,0 +1,65 @@
+"""The exit codes of `model-manager`, and which error gives which. Scripts may rely on them.
+
+| code | meaning |
+|---|---|
+| 0 | done |
+| 1 | failed, or refused by the service |
+| 2 | used wrongly: unknown command, option or value |
+| 3 | the service does not answer |
+| 4 | the token is missing or wrong |
+| 5 | there is no such model, job, activation, weights or slot |
+| 78 | a setting is wrong, so the service refuses to start (`EX_CONFIG` of sysexits.h) |
+| 130 | interrupted by Ctrl-C |
+"""
+
+from model_manager.errors import (
+    Forbidden,
+    InvalidRequest,
+    ModelManagerError,
+    NotFound,
+    SettingsError,
+    Unauthorized,
+)
+
+OK = 0
+FAILED = 1
+USAGE = 2
+NOT_REACHABLE = 3
+UNAUTHORIZED = 4
+NOT_FOUND = 5
+SETTINGS = 78
+INTERRUPTED = 130
+
+_BY_ERROR: tuple[tuple[type[ModelManagerError], int], ...] = (
+    (SettingsError, SETTINGS),
+    (Unauthorized, UNAUTHORIZED),
+    (Forbidden, UNAUTHORIZED),
+    (NotFound, NOT_FOUND),
+    (InvalidRequest, USAGE),
+)
+
+
+class NotReachable(ModelManagerError):
+    """No service answers at the address."""
+
+    code = "not_reachable"
+
+
+class Problem(ModelManagerError):
+    """The service's own refusal (problem+json), as it was answered; `http_status` is its HTTP status."""
+
+    def __init__(self, sentence: str, hint: str = "", *, http_status: int, problem_code: str = "") -> None:
+        super().__init__(sentence, hint, code=problem_code)
+        self.http_status = http_status
+
+
+_BY_STATUS = {400: USAGE, 401: UNAUTHORIZED, 403: UNAUTHORIZED, 404: NOT_FOUND}
+
+
+def exit_code(error: ModelManagerError) -> int:
+    """The exit code that tells a script what kind of failure this was."""
+    if isinstance(error, NotReachable):
+        return NOT_REACHABLE
+    if isinstance(error, Problem):
+        return _BY_STATUS.get(error.http_status, FAILED)
+    return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), FAILED)

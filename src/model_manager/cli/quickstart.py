@@ -1,0 +1,159 @@
+"""`model-manager quickstart`: from nothing to a chat on this machine, told step by step.
+
+It starts the service in this process and then is a client of its HTTP API, as any other program could be:
+what it shows is what the API said. The client's calls block, so they run in a thread beside the event loop.
+"""
+
+import asyncio
+import errno
+import signal
+import socket
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from model_manager.cli import exit_codes, output
+from model_manager.cli.address import running
+from model_manager.cli.client import Client
+from model_manager.cli.walk import Walk, step
+from model_manager.errors import Conflict, ModelManagerError, SettingsError
+from model_manager.settings import Settings
+
+
+class _Stopped(Exception):
+    """Ctrl-C came while a step was waiting."""
+
+
+def run(settings: Settings, check: bool) -> int:
+    """Start, walk to a chat, and serve until Ctrl-C; with `check`, do it once in a temporary folder."""
+    if settings.platform != "local":
+        raise SettingsError(
+            "quickstart runs models on this machine, but the platform is set to kserve.",
+            "Use `model-manager serve` on a cluster, or unset MODEL_MANAGER_PLATFORM.",
+        )
+    if not check:
+        _refuse_second(settings)
+        return asyncio.run(_serve(_quiet(_with_free_port(settings)), check=False))
+    with tempfile.TemporaryDirectory(prefix="model-manager-check-") as folder:
+        state = Path(folder)
+        settings = settings.replace(server_port=0, state_path=state, weights_path=state / "weights")
+        return asyncio.run(_serve(_quiet(settings), check=True))
+
+
+def _refuse_second(settings: Settings) -> None:
+    found = running(settings.state_path)
+    if found:
+        raise Conflict(
+            f"Model Manager already runs on {settings.state_path}: {found.url} (process {found.pid}).",
+            "Talk to it with `model-manager chat`, or stop it first.",
+        )
+
+
+def _with_free_port(settings: Settings) -> Settings:
+    """Only the default port is given up for a free one; a port that was asked for is the user's word."""
+    if settings.origins.get("server_port") != "default":
+        return settings
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.server_port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                return settings  # the service will say what is wrong with this address
+            output.say(f"Port {settings.server_port} is taken, so a free one is used.")
+            return settings.replace(server_port=0)
+    return settings
+
+
+def _quiet(settings: Settings) -> Settings:
+    """The steps are what is to be read here, not the log; unless a level was asked for."""
+    if settings.origins.get("log_level") == "default":
+        return settings.replace(log_level="warning")
+    return settings
+
+
+async def _serve(settings: Settings, check: bool) -> int:
+    from model_manager import app
+
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    began = time.monotonic()
+    async with app.running(settings) as service:
+        step(f"Model Manager runs at {service.url}", began)
+        code = await _walk_unless(stop, Client(service.url, service.token))
+        if not check and not stop.is_set():
+            _say_next(settings, service.url)
+            await stop.wait()
+            output.say("Stopping.")
+            code = exit_codes.OK
+    if check and code == exit_codes.OK:
+        step("Everything is stopped again; from the first step to here", began)
+    return code
+
+
+async def _walk_unless(stop: asyncio.Event, client: Client) -> int:
+    """Walk in a thread; a signal ends the walk at its next pause, and the service with it."""
+    stopping = threading.Event()
+
+    def pause(seconds: float) -> None:
+        if stopping.wait(seconds):
+            raise _Stopped
+
+    walk = asyncio.create_task(asyncio.to_thread(Walk(client, pause).all))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({walk, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()
+    stopped.cancel()
+    if not walk.done():
+        walk.add_done_callback(_forget)
+        return exit_codes.INTERRUPTED
+    try:
+        walk.result()
+    except ModelManagerError as error:
+        output.fail(error)
+        return exit_codes.FAILED
+    return exit_codes.OK
+
+
+def _forget(walk: "asyncio.Task[None]") -> None:
+    """What an interrupted walk still says is of no interest, but an exception must be looked at once."""
+    if not walk.cancelled():
+        walk.exception()
+
+
+def _say_next(settings: Settings, url: str) -> None:
+    """What to type next. The token's place is told, never the token."""
+    state = settings.state_path
+    output.say()
+    output.say("Next, in another terminal:")
+    output.facts(
+        (
+            ("  model-manager chat", "talk to it"),
+            ("  model-manager models", "what else the catalog offers"),
+            ('  model-manager run ID "hello"', "switch to another model and ask it"),
+            ("  model-manager status", "what is served, and why"),
+        )
+    )
+    output.say()
+    output.facts(
+        (
+            ("The API", f"{url}  (OpenAI-compatible: {url}/v1)"),
+            ("Its token", state / "token" if (state / "token").exists() else "the one of your settings"),
+            ("The state", state),
+            *_catalog_lines(settings),
+        )
+    )
+    output.say("\nCtrl-C stops it; the next start goes on where it was.")
+
+
+def _catalog_lines(settings: Settings) -> list[tuple[str, object]]:
+    """How to change the catalog, when it is the starter repository on this machine."""
+    if settings.catalog_url or settings.catalog_root:
+        return [("The catalog", settings.catalog_url or settings.catalog_root)]
+    repository = settings.state_path / "catalog"
+    return [
+        ("The catalog", f"{repository}  (a Git repository)"),
+        ("To change it", f'cd {repository} && edit models/… && git add -A && git commit -m "…"'),
+    ]

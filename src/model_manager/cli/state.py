@@ -1,0 +1,58 @@
+"""`model-manager state`: the state file itself. Works beside a running service and without one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model_manager.cli import output
+from model_manager.cli.command import Debug
+from model_manager.cli.exit_codes import FAILED, OK
+from model_manager.settings import load
+
+app = typer.Typer(name="state", help="The service's state file.", rich_markup_mode=None, no_args_is_help=True)
+
+Folder = Annotated[
+    str | None,
+    typer.Option(
+        "--state-path", metavar="FOLDER", help="State folder; else STATE_PATH's.", show_default=False
+    ),
+]
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the copy; must not exist.")],
+    state_path: Folder = None,
+    debug: Debug = False,
+) -> None:
+    """Copy the state file, whole and consistent, also while the service runs.
+
+    Example: model-manager state backup ./state-backup.db
+    """
+    from model_manager.state.backup import backup as copy
+
+    copy(_folder(state_path), file)
+    output.say(f"Wrote {file} ({output.human_size(file.stat().st_size)}).")
+
+
+@app.command()
+def check(state_path: Folder = None, debug: Debug = False) -> int:
+    """Check the state file; exit code 1 when it is damaged.
+
+    Example: model-manager state check
+    """
+    from model_manager.state.backup import check as problems_in
+
+    folder = _folder(state_path)
+    problems = problems_in(folder)
+    for problem in problems:
+        output.say(problem)
+    if not problems:
+        output.say(f"The state in {folder} is sound.")
+    return FAILED if problems else OK
+
+
+def _folder(state_path: str | None) -> Path:
+    folder: Path = load({"state_path": state_path} if state_path else {}).state_path
+    return folder

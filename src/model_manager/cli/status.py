@@ -1,0 +1,55 @@
+"""`model-manager status`: what is served now, and why."""
+
+from typing import Any
+
+import typer
+
+from model_manager.cli import output
+from model_manager.cli.command import Session, reading_command
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(status)
+
+
+@reading_command
+def status(session: Session) -> None:
+    """Show what each slot serves, and how the service is.
+
+    Example: model-manager status
+    """
+    session.show(_text, "slots")
+
+
+def _text(answer: dict[str, Any]) -> None:
+    for slot in answer["slots"]:
+        output.say(f"{slot['name']}: {_sentence(slot)}")
+        _details(slot["desired"] or {})
+
+
+def _sentence(slot: dict[str, Any]) -> str:
+    desired = slot["desired"]
+    if desired is None:
+        return "empty. Activate a model: `model-manager run ID`."
+    if slot["state"] == "active":
+        waiting = f", {slot['inFlight']} requests in flight" if slot.get("inFlight") else ""
+        return f"{desired['modelId']} is active{waiting}."
+    if slot["state"] == "failed":
+        return f"{desired['modelId']} failed and nothing serves."
+    serving = slot.get("serving")
+    beside = f"; {serving} still serves" if serving and serving != desired["modelId"] else ""
+    return f"{desired['modelId']} is on its way ({slot['state']}){beside}."
+
+
+def _details(activation: dict[str, Any]) -> None:
+    moved_on = "the catalog has a newer version of it" if activation.get("catalogMovedOn") else None
+    output.facts(
+        (
+            ("  activation", activation.get("id")),
+            ("  catalog", activation.get("revision")),
+            ("  since", output.ago(activation["phaseAt"]) if activation.get("phaseAt") else None),
+            ("  reason", activation.get("reason")),
+            ("  hint", activation.get("hint")),
+            ("  note", moved_on),
+        )
+    )

@@ -1,0 +1,94 @@
+"""The steps of the quickstart, as a client of the running service: catalog, weights, activation, one chat."""
+
+import time
+from typing import Any
+
+from model_manager.cli import output
+from model_manager.cli.client import Client
+from model_manager.cli.conversation import Conversation, first_model
+from model_manager.cli.waiting import Pause, wait_for_activation, wait_for_job
+from model_manager.errors import NotFound, Unavailable
+
+MODEL = "demo"
+QUESTION = "Does this work?"
+
+CATALOG_DEADLINE = 60.0
+"""Seconds for the first read of the catalog: it may have to be fetched from a Git URL."""
+
+
+def step(text: str, began: float) -> None:
+    """One line about what was done, and the seconds it took."""
+    output.say(f"{time.monotonic() - began:6.2f} s  {text}")
+
+
+class Walk:
+    """From a running service to an answer. What a former run has done already is not done again."""
+
+    def __init__(self, client: Client, pause: Pause) -> None:
+        self._client = client
+        self._pause = pause
+
+    def all(self) -> None:
+        """Raises a ModelManagerError at the first step that cannot be done."""
+        self._read_catalog()
+        activation = self._wanted()
+        if activation is None:
+            model = self._choose()
+            self._install(model)
+            activation = self._ask_for(model)
+        self._await(activation)
+        self._chat(activation["slot"])
+
+    def _read_catalog(self) -> None:
+        began = time.monotonic()
+        while True:
+            catalog: dict[str, Any] = self._client.get("system", "info")["catalog"]
+            if catalog.get("revision"):
+                break
+            if time.monotonic() - began > CATALOG_DEADLINE:
+                raise Unavailable(
+                    f"The catalog could not be read within {CATALOG_DEADLINE:.0f} s"
+                    f"{': ' + catalog['error'] if catalog.get('error') else '.'}",
+                    "`model-manager catalog` shows its state.",
+                )
+            self._pause(0.05)
+        step(f"Catalog read at commit {catalog['revision'][:12]}: {catalog['count']} models", began)
+
+    def _wanted(self) -> dict[str, Any] | None:
+        """The attempt that the first slot is at already, as after a restart."""
+        slot = self._client.get("slots")["slots"][0]
+        desired: dict[str, Any] | None = slot["desired"]
+        return desired if desired and desired["result"] in (None, "active") else None
+
+    def _choose(self) -> str:
+        if not any(model["id"] == MODEL for model in self._client.get("models")):
+            raise NotFound(
+                f"This catalog has no model {MODEL!r}, with which the quickstart shows the way.",
+                "Choose one of `model-manager models`, then `model-manager run ID`.",
+            )
+        return MODEL
+
+    def _install(self, model: str) -> None:
+        began = time.monotonic()
+        job = self._client.post("weights", "install", payload={"id": model})["job"]
+        result = wait_for_job(self._client, job["id"], self._pause).get("result") or {}
+        step(f"Weights of {model} installed: {output.human_size(result.get('sizeBytes'))}", began)
+
+    def _ask_for(self, model: str) -> dict[str, Any]:
+        asked: dict[str, Any] = self._client.post("models", "activate", payload={"id": model})
+        activation: dict[str, Any] = asked["activation"]
+        return activation
+
+    def _await(self, activation: dict[str, Any]) -> None:
+        began = time.monotonic()
+        wait_for_activation(self._client, activation["id"], self._pause)
+        step(f"{activation['modelId']} is active in slot {activation['slot']}", began)
+
+    def _chat(self, slot: str) -> None:
+        began = time.monotonic()
+        conversation = Conversation(self._client, first_model(self._client, slot))
+        answer = "".join(conversation.ask(QUESTION)).strip()
+        if not answer:
+            raise Unavailable(f"{conversation.model} answered nothing.", "See `model-manager logs`.")
+        step(f"Asked {conversation.model}: {QUESTION}", began)
+        output.say(f"\n  {answer}\n")
