@@ -151,7 +151,7 @@ class Connection(asyncio.Protocol):
         response, status = self._response, self._parser.get_status_code()
         if response is None or self._complete or (100 <= status < 200 and status != 101):
             return
-        if status == 101 or status < 100 or self._parser.get_http_version() not in ("1.1", "1.0"):
+        if status == 101 or not 100 <= status < 600 or self._parser.get_http_version() not in ("1.1", "1.0"):
             raise UpstreamError(f"{self.origin} does not speak HTTP/1.1 (status {status})")
         length = self._framing(status)
         self._bodiless = 0

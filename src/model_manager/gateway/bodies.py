@@ -1,0 +1,48 @@
+"""What the gateway reads and writes of a request's body: the top-level `model`, and nothing else. Pure."""
+
+import msgspec
+from msgspec import Raw
+
+from model_manager.errors import InvalidRequest
+
+MAX_BODY = 32 * 1024 * 1024
+"""Bytes; room for several images in base64."""
+
+MAX_NAME = 512
+
+Fields = dict[str, Raw]
+"""A JSON object whose values are the client's own bytes."""
+
+
+def parse_fields(body: bytes) -> Fields:
+    """The top level of a JSON object. Of a repeated field the last one counts, here and upstream."""
+    if not body:
+        raise InvalidRequest("The body is empty.", 'Send a JSON object such as {"messages": […]}.')
+    try:
+        return msgspec.json.decode(body, type=Fields)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest("The body is JSON, but not an object.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        reason = str(error).removeprefix("JSON is malformed: ")
+        raise InvalidRequest(f"The body is not JSON: {reason}.") from error
+    except RecursionError as error:
+        raise InvalidRequest("The body is nested too deeply.") from error
+
+
+def model_of(fields: Fields) -> str | None:
+    """The name the client asks for; None when it leaves the choice to us (no, null or empty `model`)."""
+    raw = fields.get("model")
+    if raw is None:
+        return None
+    try:
+        name = msgspec.json.decode(raw, type=str | None)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest("`model` must be a string.", param="model") from error
+    if name is not None and len(name) > MAX_NAME:
+        raise InvalidRequest(f"`model` is longer than {MAX_NAME} characters.", param="model")
+    return name or None
+
+
+def with_model(fields: Fields, name: str) -> bytes:
+    """The same object with another `model`; every other value keeps its bytes."""
+    return msgspec.json.encode({**fields, "model": name})

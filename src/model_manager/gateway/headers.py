@@ -1,0 +1,50 @@
+"""Which headers cross the gateway. Pure.
+
+Towards the model server only those of a short list go: the client's credentials and cookies are for us,
+not for a model. Towards the client all go but those that speak for the server itself.
+"""
+
+from collections.abc import Iterable
+
+from model_manager.gateway.targets import Target
+
+Headers = list[tuple[bytes, bytes]]
+
+_TO_SERVER = frozenset({b"accept", b"accept-encoding", b"traceparent", b"tracestate", b"user-agent"})
+
+_NOT_TO_CLIENT = frozenset(
+    {
+        b"alt-svc",
+        b"content-length",  # set from the framing that was checked
+        b"date",  # ours
+        b"server",  # ours
+        b"set-cookie",
+        b"strict-transport-security",
+        b"www-authenticate",
+        b"x-accel-buffering",
+        b"x-request-id",  # ours
+    }
+)
+
+
+def to_server(headers: Iterable[tuple[bytes, bytes]], target: Target, request_id: str) -> Headers:
+    """The client's headers that concern the answer, and the server's own key."""
+    kept = [(name, value) for name, value in headers if name in _TO_SERVER]
+    kept.append((b"content-type", b"application/json"))
+    if target.key:
+        kept.append((b"authorization", b"Bearer " + target.key.encode("utf-8")))
+    if request_id:
+        kept.append((b"x-request-id", request_id.encode("ascii", "replace")))
+    return kept
+
+
+def to_client(headers: Headers, target: Target) -> Headers:
+    """The server's headers without its cookies, its CORS (which would open our origin) and its key."""
+    key = target.key.encode("utf-8") if target.key else None
+    return [
+        (name, value)
+        for name, value in headers
+        if name not in _NOT_TO_CLIENT
+        and not name.startswith(b"access-control-")
+        and (key is None or key not in value)
+    ]
