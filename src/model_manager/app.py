@@ -43,7 +43,7 @@ from model_manager.serving.preparation import Preparation
 from model_manager.serving.runtimes import load_runtimes
 from model_manager.serving.targets import Targets
 from model_manager.settings import Settings, read_token
-from model_manager.state import Database
+from model_manager.state.database import Database
 from model_manager.supervision import Supervisor, Watchdog
 from model_manager.web import routes
 from model_manager.weights.store import WeightStore
@@ -313,7 +313,9 @@ def _token(settings: Settings) -> tuple[str, Path | None]:
                 file.write(secrets.token_urlsafe(32) + "\n")
         return path.read_text().strip(), path
     except OSError as e:
-        raise SettingsError(f"The token file {path} cannot be used: {e.strerror}.", "Check STATE_PATH.") from e
+        raise SettingsError(
+            f"The token file {path} cannot be used: {e.strerror}.", "Check STATE_PATH."
+        ) from e
 
 
 @contextlib.contextmanager

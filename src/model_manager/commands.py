@@ -22,7 +22,7 @@ from model_manager.serving.ledger import Draft, Failure, Row
 from model_manager.serving.manifest import RenderContext, render
 from model_manager.serving.platform import Manifest, Platform
 from model_manager.serving.targets import Targets
-from model_manager.state import Database, Transaction
+from model_manager.state.database import Database, Transaction
 from model_manager.weights.store import WeightStore
 from model_manager.weights.uri import flattened, folder_of
 
@@ -123,7 +123,9 @@ async def deactivate(parts: Parts, *, slot: str | None = None, actor: str) -> tu
         if row is None:
             return "already_deleted"
         if row.result is None:
-            ledger.end(txn, parts.events, row, "cancelled", Failure("deactivated", "The slot was emptied."), actor)
+            ledger.end(
+                txn, parts.events, row, "cancelled", Failure("deactivated", "The slot was emptied."), actor
+            )
         ledger.want(txn, name, None)
         ledger.forget_last_good(txn, name)
         data = {"action": "deleted", "slot": name, "modelId": row.model_id}
@@ -141,7 +143,9 @@ async def cancel_activation(parts: Parts, activation_id: str, actor: str) -> Act
     def write(txn: Transaction) -> Row:
         row = ledger.activation(txn, activation_id)
         if row.result is not None:
-            raise Conflict(f"Activation {row.id} has ended already: {row.result}.", "Nothing is left to cancel.")
+            raise Conflict(
+                f"Activation {row.id} has ended already: {row.result}.", "Nothing is left to cancel."
+            )
         failure = Failure("cancelled", f"It was cancelled by {actor} while {row.phase}.")
         ledger.settle(txn, parts.events, row, "cancelled", failure, actor)
         return row
@@ -234,7 +238,9 @@ async def install(
     else:
         assert hf_model_id is not None
         folder = target or flattened(hf_model_id)
-        entry = Entry(id=flattened(hf_model_id)[:63], hf_model_id=hf_model_id, hf_revision=revision, files=files)
+        entry = Entry(
+            id=flattened(hf_model_id)[:63], hf_model_id=hf_model_id, hf_revision=revision, files=files
+        )
         hash_ = ""
     payload = install_payload(entry, hash_, folder, overwrite)
     return await parts.jobs.submit(INSTALL, folder, payload, actor)
@@ -262,10 +268,14 @@ async def delete_weights(parts: Parts, name: str, actor: str) -> None:
     def write(txn: Transaction) -> Callable[[], None]:
         users = ledger.uses(txn, name).get(name)
         if users:
-            raise Conflict(f"Weights {name} are used by {', '.join(users)}.", "Deactivate or switch it first.")
+            raise Conflict(
+                f"Weights {name} are used by {', '.join(users)}.", "Deactivate or switch it first."
+            )
         job = parts.jobs.unfinished(txn, INSTALL, name)
         if job:
-            raise Conflict(f"Weights {name} are being installed by job {job}.", f"`model-manager jobs cancel {job}`.")
+            raise Conflict(
+                f"Weights {name} are being installed by job {job}.", f"`model-manager jobs cancel {job}`."
+            )
         data = {"name": name, "modelId": found.entry or name, "sizeBytes": found.size}
         parts.events.append(txn, "weight_deleted", name, data, actor)
         return parts.weights.trash(name)
@@ -309,7 +319,10 @@ def _wanted(connection: Any, slot: str) -> Row | None:
 def _slot_name(parts: Parts, slot: str | None) -> str:
     name = slot or parts.default_slot
     if name not in parts.loops:
-        raise NotFound(f"There is no slot {name!r}.", f"Slots are declared in MODEL_MANAGER_SLOTS: {', '.join(parts.slots)}.")
+        raise NotFound(
+            f"There is no slot {name!r}.",
+            f"Slots are declared in MODEL_MANAGER_SLOTS: {', '.join(parts.slots)}.",
+        )
     return name
 
 
@@ -318,7 +331,9 @@ def _state(row: Row | None, serving: bool) -> str:
         return "empty"
     if row.result in ledger.ENDS:
         return "failed"
-    return "active" if row.phase == "active" and serving else "starting" if row.phase == "active" else row.phase
+    return (
+        "active" if row.phase == "active" and serving else "starting" if row.phase == "active" else row.phase
+    )
 
 
 def _show(parts: Parts, row: Row) -> Activation:

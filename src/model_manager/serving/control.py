@@ -1,4 +1,6 @@
-"""One loop per slot: compares what is desired with what is there, and acts. The only caller of `Platform.apply` and `delete`.
+"""One loop per slot: compares what is desired with what is there, and acts.
+
+The only caller of `Platform.apply` and `delete`.
 
 Every turn starts from the stored rows and a fresh look at the platform, so a crash at any point, a missed
 notification or a user's change of mind costs one turn and nothing else.
@@ -24,7 +26,7 @@ from model_manager.serving.platform import Instance, Observed, Platform
 from model_manager.serving.preparation import Preparation
 from model_manager.serving.targets import Target, Targets
 from model_manager.serving.verify import Verdict, verify
-from model_manager.state import Database, Transaction
+from model_manager.state.database import Database, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +86,7 @@ class SlotLoop:
 
     async def turn(self) -> None:
         """One look, one step."""
-        at, row, good = await self._do.database.read(self._rows)
+        row, good = await self._do.database.read(self._rows)
         observed = await self._do.platform.observe(self.slot)
         self._close_stale_target(observed)
         if row is None or row.result in ledger.ENDS:
@@ -97,11 +99,11 @@ class SlotLoop:
         log.debug("slot %s: %s in %s: %s", self.slot, row.id, row.phase, step)
         await self._carry_out(step, row, observed)
 
-    def _rows(self, connection: Any) -> tuple[ledger.SlotRow, Row | None, Row | None]:
+    def _rows(self, connection: Any) -> tuple[Row | None, Row | None]:
         at = ledger.slot(connection, self.slot)
         row = ledger.activation(connection, at.desired) if at.desired else None
         good = ledger.activation(connection, at.last_good) if at.last_good else None
-        return at, row, good
+        return row, good
 
     async def _look(self, row: Row, observed: Observed) -> Known:
         preparing = row.phase in ("queued", "installing")
@@ -145,7 +147,9 @@ class SlotLoop:
         payload = await self._do.preparation.install_payload(row)
 
         def submit(txn: Transaction) -> None:
-            job = self._do.jobs.enqueue(txn, "weight_install", row.weights or row.model_id, payload, row.actor)
+            job = self._do.jobs.enqueue(
+                txn, "weight_install", row.weights or row.model_id, payload, row.actor
+            )
             ledger.enter(txn, self._do.events, row, "installing", job=job.id)
 
         await self._attempt(row, self._do.database.write(submit))
@@ -260,13 +264,15 @@ class SlotLoop:
             return
         self._do.targets.close(self.slot)
         await self._do.targets.drained(self.slot, self._do.timing.drain)
-        at, row, _ = await self._do.database.read(self._rows)
+        row, _ = await self._do.database.read(self._rows)
         if row is None or row.result in ledger.ENDS:
             await self._do.platform.delete(self.slot)
 
     async def _tend(self, good: Row, observed: Observed) -> None:
         """Keep the last good model serving while its successor's weights are still on their way."""
-        step = decide(good.id, "active", Known(observed=observed, verdict=self._word(current(good.id, observed))))
+        step = decide(
+            good.id, "active", Known(observed=observed, verdict=self._word(current(good.id, observed)))
+        )
         instance = current(good.id, observed)
         if step is Step.START_AGAIN:
             await self._do.platform.apply(good.manifest)
@@ -283,7 +289,7 @@ class SlotLoop:
         self.poke()
 
     def _waited(self, row: Row) -> float:
-        """Seconds since the switch began, as far as this process has seen it (a clock may jump, and so may a service)."""
+        """Seconds since the switch began, as far as this process has seen it (clocks may jump)."""
         if row.phase in ("queued", "installing"):
             return 0.0
         return time.monotonic() - self._since.setdefault(row.id, time.monotonic())
@@ -307,7 +313,11 @@ class SlotLoop:
         target = self._do.targets.get(self.slot)
         if target is None:
             return
-        alive = {_key(instance) for instance in observed.instances if instance.ready and instance.state == "running"}
+        alive = {
+            _key(instance)
+            for instance in observed.instances
+            if instance.ready and instance.state == "running"
+        }
         if target.instance not in alive:
             self._do.targets.close(self.slot)
 

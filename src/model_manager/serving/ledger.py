@@ -6,7 +6,6 @@ its uses of weights are one commit. A slot's uses are the folders that its desir
 
 import sqlite3
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -14,10 +13,10 @@ import msgspec
 
 from model_manager.catalog.entry import Entry
 from model_manager.errors import NotFound
-from model_manager.events import EventLog
+from model_manager.events import EventLog, timestamp
 from model_manager.serving.activation import Phase, Result
 from model_manager.serving.platform import ACTIVATION_LABEL, Manifest
-from model_manager.state import Transaction
+from model_manager.state.database import Transaction
 
 ENDS = ("failed", "restored", "superseded", "cancelled")
 """Results after which an activation holds nothing any more; `active` is the one that goes on."""
@@ -86,11 +85,6 @@ def new_id() -> str:
     return uuid4().hex[:12]
 
 
-def now() -> str:
-    """UTC, ISO 8601, milliseconds: for people; order is by sequence, never by this."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def ensure_slots(txn: Transaction, names: Iterable[str]) -> None:
     for name in names:
         txn.execute("INSERT OR IGNORE INTO slots (name) VALUES (?)", (name,))
@@ -106,7 +100,9 @@ def slot(connection: Transaction | sqlite3.Connection, name: str) -> SlotRow:
 def activation(connection: Transaction | sqlite3.Connection, activation_id: str) -> Row:
     row = connection.execute(f"SELECT {_COLUMNS} FROM activations WHERE id = ?", (activation_id,)).fetchone()
     if row is None:
-        raise NotFound(f"There is no activation {activation_id!r}.", "`model-manager activations` lists them.")
+        raise NotFound(
+            f"There is no activation {activation_id!r}.", "`model-manager activations` lists them."
+        )
     return _row(row)
 
 
@@ -122,7 +118,7 @@ def begin(txn: Transaction, events: EventLog, draft: Draft) -> None:
     at = slot(txn, draft.slot)
     if at.desired is not None:
         _supersede(txn, events, activation(txn, at.desired), draft)
-    stamp = now()
+    stamp = timestamp()
     values: dict[str, Any] = {
         "id": draft.id, "slot": draft.slot, "model_id": draft.model_id, "entry_hash": draft.entry_hash,
         "revision": draft.revision, "weights": draft.weights, "actor": draft.actor, "restores": draft.restores,
@@ -134,7 +130,9 @@ def begin(txn: Transaction, events: EventLog, draft: Draft) -> None:
     if draft.restores:
         txn.execute("UPDATE activations SET restored_by = ? WHERE id = ?", (draft.id, draft.restores))
     want(txn, draft.slot, draft.id)
-    _tell(txn, events, draft.id, draft.slot, draft.model_id, "queued", draft.actor, {"revision": draft.revision})
+    _tell(
+        txn, events, draft.id, draft.slot, draft.model_id, "queued", draft.actor, {"revision": draft.revision}
+    )
 
 
 def want(txn: Transaction, slot_name: str, activation_id: str | None) -> None:
@@ -152,7 +150,10 @@ def enter(txn: Transaction, events: EventLog, row: Row, phase: Phase, **facts: A
     """Move a wanted attempt to its next phase; False when a user's later word has overtaken it."""
     if slot(txn, row.slot).desired != row.id:
         return False
-    txn.execute("UPDATE activations SET phase = ?, phase_at = ?, result = NULL WHERE id = ?", (phase, now(), row.id))
+    txn.execute(
+        "UPDATE activations SET phase = ?, phase_at = ?, result = NULL WHERE id = ?",
+        (phase, timestamp(), row.id),
+    )
     if "job" in facts:
         txn.execute("UPDATE activations SET job_id = ? WHERE id = ?", (facts["job"], row.id))
     _tell(txn, events, row.id, row.slot, row.model_id, phase, row.actor, facts)
@@ -163,7 +164,7 @@ def succeed(txn: Transaction, events: EventLog, row: Row, seconds: float) -> boo
     """The attempt serves: it becomes the slot's last good one. False when it is not wanted any more."""
     if slot(txn, row.slot).desired != row.id:
         return False
-    stamp = now()
+    stamp = timestamp()
     txn.execute(
         "UPDATE activations SET phase = 'active', result = 'active', phase_at = ?, ended_at = ? WHERE id = ?",
         (stamp, stamp, row.id),
@@ -180,9 +181,11 @@ def succeed(txn: Transaction, events: EventLog, row: Row, seconds: float) -> boo
     return True
 
 
-def end(txn: Transaction, events: EventLog, row: Row, result: Result, failure: Failure, actor: str = "system") -> None:
+def end(
+    txn: Transaction, events: EventLog, row: Row, result: Result, failure: Failure, actor: str = "system"
+) -> None:
     """Record how an attempt ended. The caller decides in the same transaction what the slot wants next."""
-    stamp = now()
+    stamp = timestamp()
     phase = "failed" if result == "failed" else row.phase
     txn.execute(
         "UPDATE activations SET result = ?, phase = ?, code = ?, reason = ?, hint = ?, exit_code = ?, log_tail = ?,"
@@ -194,7 +197,9 @@ def end(txn: Transaction, events: EventLog, row: Row, result: Result, failure: F
     _tell(txn, events, row.id, row.slot, row.model_id, result, actor, facts)
 
 
-def settle(txn: Transaction, events: EventLog, row: Row, result: Result, failure: Failure, actor: str) -> None:
+def settle(
+    txn: Transaction, events: EventLog, row: Row, result: Result, failure: Failure, actor: str
+) -> None:
     """End an attempt and say, in the same commit, what its slot wants next: the last good one, else nothing.
 
     An attempt that was itself a restoration is not followed by another, so a slot cannot flap. Where the old model
@@ -232,7 +237,9 @@ def uses(connection: Transaction | sqlite3.Connection, folder: str | None = None
     """Weights folders in use, each with its users' names such as `slot active-llm`."""
     where, values = ("WHERE folder = ?", (folder,)) if folder is not None else ("", ())
     found: dict[str, list[str]] = {}
-    for name, owner in connection.execute(f"SELECT folder, owner FROM weight_uses {where} ORDER BY owner", values):
+    for name, owner in connection.execute(
+        f"SELECT folder, owner FROM weight_uses {where} ORDER BY owner", values
+    ):
         found.setdefault(name, []).append(owner)
     return found
 

@@ -15,7 +15,9 @@ from model_manager.weights.store import WeightStore
 class Preparation:
     """Asks the weight store; file reads happen in threads, since the volume may be slow."""
 
-    def __init__(self, store: WeightStore, install_payload: Callable[[Row], Awaitable[dict[str, Any]]]) -> None:
+    def __init__(
+        self, store: WeightStore, install_payload: Callable[[Row], Awaitable[dict[str, Any]]]
+    ) -> None:
         self._store = store
         self.install_payload = install_payload
 

@@ -60,7 +60,6 @@ CREATE TABLE activations (
     actor       TEXT NOT NULL,
     created_at  TEXT NOT NULL,
     phase_at    TEXT NOT NULL,
-    deadline    REAL,                           -- seconds since the epoch
     ended_at    TEXT
 ) STRICT;
 CREATE INDEX activations_by_slot ON activations (slot, seq);
