@@ -8,9 +8,8 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from model_manager.cli.client import Client
+from model_manager.cli.client import Client, parse_address
 from model_manager.settings import Settings, load, read_token
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -49,7 +48,7 @@ def _find(settings: Settings) -> tuple[str, str | None]:
     url = settings.url or (found.url if found else DEFAULT_URL)
     token = read_token(settings)
     # The state folder's token is for the service on this machine: an address elsewhere must not see it.
-    if token is None and urlsplit(url).hostname in _LOOPBACK:
+    if token is None and parse_address(url).hostname in _LOOPBACK:
         token = local_token(settings.state_path)
     return url, token
 

@@ -29,13 +29,8 @@ class Client:
     """Speaks JSON with the service at `url`. Raises NotReachable, or the service's own Problem."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        if "@" in url:
-            raise InvalidRequest(
-                "An address must not hold a password.",
-                "Put the token into MODEL_MANAGER_API_TOKEN or a file named by MODEL_MANAGER_API_TOKEN_FILE.",
-            )
         self.url = url.rstrip("/")
-        self._parts = _address(url)
+        self._parts = parse_address(url)
         self._token = token
 
     def __repr__(self) -> str:
@@ -166,7 +161,13 @@ def sentences(url: str, timeout: float) -> Iterator[None]:
         raise NotReachable(f"{url} cannot be reached: {e.strerror or e}.", START_HINT) from e
 
 
-def _address(url: str) -> SplitResult:
+def parse_address(url: str) -> SplitResult:
+    """The parts of a service's address. Raises InvalidRequest, without repeating a password."""
+    if "@" in url:
+        raise InvalidRequest(
+            "An address must not hold a user name or password.",
+            "Put the token into MODEL_MANAGER_API_TOKEN or a file named by MODEL_MANAGER_API_TOKEN_FILE.",
+        )
     try:
         parts = urlsplit(url)
         if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:

@@ -5,7 +5,9 @@ import sys
 from collections.abc import Sequence
 
 import typer
-from typer._click.exceptions import ClickException  # typer's own copy of click has no public door to it
+
+# typer carries its own copy of click and has no public door to these.
+from typer._click.exceptions import ClickException, NoArgsIsHelpError, UsageError
 
 from model_manager.cli import exit_codes, output
 from model_manager.errors import ModelManagerError
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of our output has seen enough (`| head`); Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return exit_codes.OK
+        return exit_codes.FAILED
     except Exception as error:
         if "--debug" in given:
             raise
@@ -77,9 +79,18 @@ def _run(arguments: list[str]) -> int:
     try:
         result = get_command(build()).main(arguments, prog_name="model-manager", standalone_mode=False)
     except ClickException as error:
-        error.show()
+        _misused(error)
         return exit_codes.USAGE
     return result if isinstance(result, int) else exit_codes.OK
+
+
+def _misused(error: ClickException) -> None:
+    if isinstance(error, NoArgsIsHelpError):
+        error.show()
+        return
+    output.note(f"error: {error.format_message()}")
+    if isinstance(error, UsageError) and error.ctx:
+        output.note(f"  `{error.ctx.command_path} --help` shows how it is used.")
 
 
 def _unexpected(error: Exception) -> int:

@@ -6,13 +6,15 @@ what it shows is what the API said. The client's calls block, so they run in a t
 
 import asyncio
 import errno
-import signal
 import socket
 import tempfile
 import threading
 import time
 from pathlib import Path
 
+import uvloop
+
+from model_manager import app, logs
 from model_manager.cli import exit_codes, output
 from model_manager.cli.address import running
 from model_manager.cli.client import Client
@@ -34,11 +36,17 @@ def run(settings: Settings, check: bool) -> int:
         )
     if not check:
         _refuse_second(settings)
-        return asyncio.run(_serve(_quiet(_with_free_port(settings)), check=False))
+        return _start(_with_free_port(settings), check=False)
     with tempfile.TemporaryDirectory(prefix="model-manager-check-") as folder:
         state = Path(folder)
         settings = settings.replace(server_port=0, state_path=state, weights_path=state / "weights")
-        return asyncio.run(_serve(_quiet(settings), check=True))
+        return _start(settings, check=True)
+
+
+def _start(settings: Settings, check: bool) -> int:
+    settings = _quiet(settings)
+    logs.configure(settings.log_level, settings.log_format)
+    return uvloop.run(_serve(settings, check))
 
 
 def _refuse_second(settings: Settings) -> None:
@@ -74,22 +82,18 @@ def _quiet(settings: Settings) -> Settings:
 
 
 async def _serve(settings: Settings, check: bool) -> int:
-    from model_manager import app
-
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     began = time.monotonic()
     async with app.running(settings) as service:
+        app.stop_on_signals(service.stop)
         step(f"Model Manager runs at {service.url}", began)
-        code = await _walk_unless(stop, Client(service.url, service.token))
-        if not check and not stop.is_set():
-            _say_next(settings, service.url)
-            await stop.wait()
+        code = await _walk_unless(service.stop, Client(service.url, service.token))
+        if not check and not service.stop.is_set():
+            _say_next(settings, service)
+            await service.stop.wait()
             output.say("Stopping.")
             code = exit_codes.OK
     if check and code == exit_codes.OK:
-        step("Everything is stopped again; from the first step to here", began)
+        step("Everything is stopped again, and the whole way took this long", began)
     return code
 
 
@@ -123,37 +127,37 @@ def _forget(walk: "asyncio.Task[None]") -> None:
         walk.exception()
 
 
-def _say_next(settings: Settings, url: str) -> None:
+def _say_next(settings: Settings, service: app.RunningService) -> None:
     """What to type next. The token's place is told, never the token."""
     state = settings.state_path
-    output.say()
-    output.say("Next, in another terminal:")
+    output.say("Next, in another terminal:\n")
     output.facts(
         (
             ("  model-manager chat", "talk to it"),
-            ("  model-manager models", "what else the catalog offers"),
+            ("  model-manager models", "see what else the catalog offers"),
             ('  model-manager run ID "hello"', "switch to another model and ask it"),
-            ("  model-manager status", "what is served, and why"),
+            ("  model-manager status", "see what is served, and why"),
         )
     )
     output.say()
     output.facts(
         (
-            ("The API", f"{url}  (OpenAI-compatible: {url}/v1)"),
+            ("The API", f"{service.url}, and for OpenAI clients {service.url}/v1"),
             ("Its token", state / "token" if (state / "token").exists() else "the one of your settings"),
             ("The state", state),
-            *_catalog_lines(settings),
+            *_catalog_lines(settings, service),
         )
     )
     output.say("\nCtrl-C stops it; the next start goes on where it was.")
 
 
-def _catalog_lines(settings: Settings) -> list[tuple[str, object]]:
-    """How to change the catalog, when it is the starter repository on this machine."""
-    if settings.catalog_url or settings.catalog_root:
-        return [("The catalog", settings.catalog_url or settings.catalog_root)]
-    repository = settings.state_path / "catalog"
+def _catalog_lines(settings: Settings, service: app.RunningService) -> list[tuple[str, object]]:
+    """Where the catalog lies; and when it is the starter repository on this machine, how to change it."""
+    path = service.catalog_path
+    if path is None or settings.catalog_root:
+        return [("The catalog", settings.catalog_url or path)]
+    folder = path / settings.catalog_models_subdir
     return [
-        ("The catalog", f"{repository}  (a Git repository)"),
-        ("To change it", f'cd {repository} && edit models/… && git add -A && git commit -m "…"'),
+        ("The catalog", f"{path}, a Git repository"),
+        ("To change it", f'edit a file in {folder}, then: git -C {path} commit -am "Why"'),
     ]
