@@ -33,7 +33,8 @@ def application(
     everyone may read. Set `closing` when the service is told to stop: an HTTP server waits for its streams to
     end before it tells `lifespan`.
     """
-    described = [*routes, _openapi(routes, version)]
+    described = list(routes)
+    described.append(_openapi(described, version))
     router = Router(
         [*starlette_routes(described), *others], redirect_slashes=False, default=no_route, lifespan=lifespan
     )

@@ -1,7 +1,7 @@
 """Who may: one bearer token, compared in constant time; closed unless a rule here opens it.
 
-Access is decided by method and path alone, before routing: reads may be open (on loopback), everything that can
-change something needs the token. A new route is therefore closed without anyone having to remember it.
+Access is decided by method and path alone, before routing: reads may be open (on loopback), everything that
+can change something needs the token. A new route is therefore closed without anyone having to remember it.
 """
 
 import hmac

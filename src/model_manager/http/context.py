@@ -11,20 +11,16 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from model_manager.errors import ModelManagerError
+from model_manager.errors import ModelManagerError, NotFound
 from model_manager.http.parsing import header
 from model_manager.http.problems import InternalError, problem_response
 
 log = logging.getLogger(__name__)
 
-UNMATCHED = "unmatched"
-"""The route label of requests that no route answers, so that made-up paths make no new labels."""
-
-Observe = Callable[[str, str, int, float], None]
-"""(method, route template, status, seconds): called once per request, when its response has ended."""
+Observe = Callable[[str, str | None, int, float], None]
+"""(method, template of the route or None when no route matched, status, seconds), once per answered request."""
 
 _GOOD_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
-_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
 class Context:
@@ -54,6 +50,8 @@ class Context:
             await send(message)
 
         try:
+            if not scope["path"].isprintable():  # Starlette's patterns end in `$`, which lets a line end pass
+                raise NotFound(f"There is nothing at {scope['path'][:200]!r}.")
             await self._app(scope, receive, sending)
         except ClientDisconnect:
             status = status or 499
@@ -67,9 +65,8 @@ class Context:
                 await problem_response(told, quote(scope["path"][:200]), request_id)(scope, receive, sending)
         finally:
             if self._observe is not None:
-                method = scope["method"] if scope["method"] in _METHODS else "other"
-                route = getattr(scope.get("route"), "path", UNMATCHED)
-                self._observe(method, route, status, time.perf_counter() - started)
+                route = getattr(scope.get("route"), "path", None)
+                self._observe(scope["method"], route, status, time.perf_counter() - started)
 
 
 def _request_id(scope: Scope) -> str:

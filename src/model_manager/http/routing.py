@@ -7,8 +7,8 @@
 
 The first parameter is the context that `bound` gave the route. The others are found by name: those of the
 path, `query` (a Struct), `body` (a Struct, or `Struct | None` when it may be left out) and `request`.
-A handler returns a Struct, `Encoded` bytes, a `Reply` (for another status or headers) or an `EventStream`, and
-raises ModelManagerError for everything else. `openapi.py` reads the same signature.
+A handler returns a Struct, `Encoded` bytes, a `Reply` (for another status or headers) or an `EventStream`,
+and raises ModelManagerError for everything else. `openapi.py` reads the same signature.
 """
 
 import re
@@ -143,6 +143,8 @@ class Endpoint:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._routes: dict[str, Route] = {route.method: route for route in routes}
+        for route in self._routes.values():
+            _ = route.signature  # read now: a route that cannot work must not wait for its first request
         methods = [*self._routes, *(["HEAD"] if "GET" in self._routes else []), "OPTIONS"]
         self._allow = tuple(sorted(methods))
 
@@ -189,10 +191,8 @@ def _read_signature(route: Route) -> Signature:
     _, *names = signature(route.handler).parameters
     hints = get_type_hints(route.handler, include_extras=True)
     path = tuple(match["name"] for match in PATH_PARAMETER.finditer(route.path))
-    if unknown := set(names) ^ set(path) - {"query", "body", "request"} - set(path):
-        raise TypeError(
-            f"{route.method} {route.path}: the handler's parameters {sorted(unknown)} come from nowhere"
-        )
+    if unlike := (set(names) - {"query", "body", "request"}) ^ set(path):
+        raise TypeError(f"{route.method} {route.path}: path and handler disagree about {sorted(unlike)}")
     body = [member for member in union_members(hints.get("body")) if member is not NoneType]
     return Signature(
         path=path,
