@@ -216,10 +216,14 @@ class SlotLoop:
 
     def _serve(self, row: Row, instance: Instance) -> None:
         assert instance.url is not None
+        known = self._do.targets.get(self.slot)
+        if known is not None and known.instance == _key(instance):
+            return
         self._do.targets.open(
             Target(
                 slot=self.slot, model_id=row.model_id, activation=row.id, instance=_key(instance),
                 url=instance.url, key=instance.key, served_name=row.entry.served_name, aliases=row.entry.aliases,
+                since=int(time.time()),
             )
         )  # fmt: skip
 

@@ -48,7 +48,7 @@ class MemoryDesk:
         self._booked: dict[str, int] = {}
 
     def admit(self, slot: str, need: int, freed: int) -> None:
-        """Book `need` bytes for a slot whose old model will give back `freed`. Raises Unprocessable with both figures."""
+        """Book `need` bytes for a slot whose old model gives back `freed`. Raises Unprocessable with both figures."""
         others = sum(size for name, size in self._booked.items() if name != slot)
         decide(need, max(0, available_bytes() - others), freed)
         self._booked[slot] = need

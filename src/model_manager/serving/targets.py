@@ -1,11 +1,12 @@
 """Where the verified model of each slot can be reached, and how many requests are in flight to it.
 
-The slots' loops write here, the gateway reads; nothing is stored, since a target is only as good as its last verification.
+The slots' loops write here, the gateway reads; nothing is stored: a target is only as good as its last verification.
 """
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from msgspec import Struct
 
@@ -65,6 +66,20 @@ class Targets:
         if model == self._default:
             return self._of_default()
         raise NotFound(f"No slot serves a model called {model!r}.", self._what_is_active())
+
+    def models(self) -> list[dict[str, Any]]:
+        """Every name that `find` answers to now, as OpenAI's `model` objects."""
+        return [
+            {
+                "id": name,
+                "object": "model",
+                "created": target.since,
+                "owned_by": "model-manager",
+                "root": target.model_id,
+            }
+            for target in self._targets.values()
+            for name in dict.fromkeys((target.slot, target.model_id, *target.aliases, target.served_name))
+        ]
 
     def in_flight(self, slot: str) -> int:
         return self._in_flight.get(slot, 0)
