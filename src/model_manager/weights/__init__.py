@@ -1,1 +1,1 @@
-"""Model files on the volume: planned, moved, verified, published. The only room that may talk to a model hub."""
+"""Model files on the volume: planned, moved, verified, published. The only room that talks to a model hub."""
