@@ -1,0 +1,100 @@
+"""The local platform: what KServe's controller and the kubelet would do with a manifest, on this machine."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from model_manager.errors import ModelManagerError
+from model_manager.relay import Relay
+from model_manager.serving.local import leftovers, plan, ports
+from model_manager.serving.local.owner import STUCK_AFTER, Owner, Supervision, Surroundings
+from model_manager.serving.local_policy import LocalPolicy
+from model_manager.serving.platform import Manifest, Observed
+from model_manager.serving.runtime import ServingRuntime
+
+logger = logging.getLogger(__name__)
+
+
+class LocalPlatform:
+    """Implements `Platform`. Belongs to one event loop, whose thread must live as long as the service.
+
+    `root` is the state folder (`run/` and `logs/` are made in it), `weights_root` the folder that `pvc://claim/…`
+    means here, `environment` the service's own, of which children get what `plan.INHERITED` names.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        weights_root: Path,
+        runtimes: Mapping[str, ServingRuntime],
+        relay: Relay,
+        environment: Mapping[str, str],
+        policy: LocalPolicy | None = None,
+        supervision: Supervision | None = None,
+        free_port: Callable[[], int] = ports.free_port,
+    ) -> None:
+        self._weights_root, self._runtimes = weights_root, runtimes
+        self._policy = policy or LocalPolicy()
+        self._around = Surroundings(root, environment, relay, supervision or Supervision(), free_port)
+        self._owners: dict[str, Owner] = {}
+        self._callbacks: list[Callable[[str], None]] = []
+
+    async def recover(self) -> list[str]:
+        """End what a killed service left behind, of slots that no longer exist too. Call before the first `apply`.
+
+        Sentences about what was done, and about what could not be.
+        """
+        said: list[str] = []
+        for record in sorted((self._around.folder / "run").glob("*.json")):
+            try:
+                ended = await leftovers.end(record)
+            except ModelManagerError as error:
+                ended = error.sentence
+            said += [ended] if ended else []
+        return said
+
+    async def check(self, manifest: Manifest) -> None:
+        plan.check_runnable(self._plan(manifest), self._around.inherited)
+
+    async def apply(self, manifest: Manifest) -> None:
+        wanted = self._plan(manifest)
+        slot = manifest["metadata"]["name"]
+        if slot not in self._owners:
+            self._owners[slot] = Owner(slot, self._around, self._changed)
+        self._owners[slot].want(wanted)
+
+    async def delete(self, name: str) -> None:
+        if name in self._owners:
+            self._owners[name].want(None)
+
+    async def observe(self, name: str) -> Observed:
+        owner = self._owners.get(name)
+        return owner.observed() if owner else Observed()
+
+    async def logs(self, name: str, lines: int) -> list[str]:
+        owner = self._owners.get(name)
+        return list(owner.tail(lines)) if owner else []
+
+    def on_change(self, callback: Callable[[str], None]) -> None:
+        self._callbacks.append(callback)
+
+    async def aclose(self) -> None:
+        """Stop every process, all at once: as long as the grace period and what a kill takes."""
+        closing = {asyncio.create_task(owner.aclose()): owner.slot for owner in self._owners.values()}
+        if not closing:
+            return
+        limit = self._around.supervision.stop_grace + 2 * STUCK_AFTER
+        _, stuck = await asyncio.wait(closing, timeout=limit)
+        for task in stuck:
+            logger.error("slot %s: its process does not end, even when killed; it is left", closing[task])
+
+    def _plan(self, manifest: Manifest) -> plan.Plan:
+        return plan.make(manifest, self._runtimes, self._weights_root, self._policy)
+
+    def _changed(self, slot: str) -> None:
+        for callback in self._callbacks:
+            callback(slot)
