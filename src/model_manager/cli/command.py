@@ -5,13 +5,14 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from model_manager.cli import output
-from model_manager.cli.address import connect
-from model_manager.cli.client import Client
+
+if TYPE_CHECKING:  # imported when a command runs: the help has to be there at once
+    from model_manager.cli.client import Client
 
 
 class Format(StrEnum):
@@ -36,7 +37,7 @@ Debug = Annotated[
 class Session:
     """One command's conversation with the service."""
 
-    client: Client
+    client: "Client"
     json: bool
 
     def show(self, text: Callable[[Any], None], *path: str, **query: Any) -> None:
@@ -66,6 +67,8 @@ def reading_command(function: Callable[..., None]) -> Callable[..., None]:
 def _extended(function: Callable[..., None], *, reads: bool) -> Callable[..., None]:
     @functools.wraps(function)
     def command(*, url: str | None, debug: bool, output: Format = Format.text, **values: Any) -> None:
+        from model_manager.cli.address import connect
+
         function(Session(connect(url), output is Format.json), **values)
 
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from model_manager.cli.client import Client
 from model_manager.cli.sse import messages
 from model_manager.errors import NotFound, UpstreamError
+
+if TYPE_CHECKING:
+    from model_manager.cli.client import Client
 
 FIRST_TOKEN_TIMEOUT = 300.0
 """Seconds: a big model on a small machine reads a long prompt for minutes."""
@@ -15,7 +17,7 @@ FIRST_TOKEN_TIMEOUT = 300.0
 class Conversation:
     """What was said so far, and the model that hears it."""
 
-    def __init__(self, client: Client, model: str, system: str | None = None) -> None:
+    def __init__(self, client: "Client", model: str, system: str | None = None) -> None:
         self.model = model
         self._client = client
         self._start = [{"role": "system", "content": system}] if system else []
@@ -49,7 +51,7 @@ class Conversation:
         self._said += [question, {"role": "assistant", "content": answer}]
 
 
-def first_model(client: Client, slot: str | None = None) -> str:
+def first_model(client: "Client", slot: str | None = None) -> str:
     """The name of the model that serves. Raises NotFound when none does."""
     models: list[dict[str, Any]] = client.get("v1", "models")["data"]
     for model in models:

@@ -2,15 +2,17 @@
 
 import json
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from model_manager.cli import output
-from model_manager.cli.client import Client
 from model_manager.cli.command import Session, reading_command
 from model_manager.cli.exit_codes import NotReachable
 from model_manager.cli.sse import Message, messages
+
+if TYPE_CHECKING:
+    from model_manager.cli.client import Client
 
 RECONNECT_AFTER = 1.0
 """Seconds between two attempts to follow again after the stream broke off."""
@@ -69,7 +71,7 @@ def _follow(session: Session, last_id: str | None) -> str | None:
     return last_id
 
 
-def stream(client: Client, last_id: str | None) -> Any:
+def stream(client: "Client", last_id: str | None) -> Any:
     headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
     with client.stream("GET", "events", headers=headers) as answer:
         yield from messages(answer)

@@ -6,13 +6,15 @@ one look.
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model_manager.cli import output
-from model_manager.cli.client import Client
 from model_manager.cli.exit_codes import NotReachable
 from model_manager.cli.progress import Display, describe, display
 from model_manager.errors import ActivationFailed, WorkFailed
+
+if TYPE_CHECKING:
+    from model_manager.cli.client import Client
 
 LOOK_EVERY = 0.2
 """Seconds between two looks: quick for the eye, and a handful of cheap requests for the service."""
@@ -23,7 +25,7 @@ PATIENCE = 30.0
 Pause = Callable[[float], None]
 
 
-def wait_for_job(client: Client, job_id: str, pause: Pause = time.sleep) -> dict[str, Any]:
+def wait_for_job(client: "Client", job_id: str, pause: Pause = time.sleep) -> dict[str, Any]:
     """The job once it is completed. Raises WorkFailed with its own reason, or when it was cancelled."""
     with display() as shown:
         while True:
@@ -42,7 +44,7 @@ def wait_for_job(client: Client, job_id: str, pause: Pause = time.sleep) -> dict
     raise WorkFailed(sentence or f"Job {job_id} failed.", hint or f"See `model-manager jobs show {job_id}`.")
 
 
-def wait_for_activation(client: Client, activation_id: str, pause: Pause = time.sleep) -> dict[str, Any]:
+def wait_for_activation(client: "Client", activation_id: str, pause: Pause = time.sleep) -> dict[str, Any]:
     """The activation once its model serves. Raises ActivationFailed with cause, hint and last log lines."""
     with display() as shown:
         while True:
@@ -56,7 +58,7 @@ def wait_for_activation(client: Client, activation_id: str, pause: Pause = time.
     raise _failed(activation)
 
 
-def _starting_again(client: Client, pause: Pause, activation: dict[str, Any]) -> bool:
+def _starting_again(client: "Client", pause: Pause, activation: dict[str, Any]) -> bool:
     """Whether a model that was active once is on its way up again, as after a restart of the service."""
     if activation["result"] != "active":
         return False
@@ -76,7 +78,7 @@ def progress_text(job: dict[str, Any]) -> str:
     return describe(job.get("progress"))
 
 
-def _show_phase(client: Client, pause: Pause, activation: dict[str, Any], shown: Display) -> None:
+def _show_phase(client: "Client", pause: Pause, activation: dict[str, Any], shown: Display) -> None:
     progress = None
     if activation["phase"] == "installing" and activation.get("jobId"):
         progress = _look(client, pause, "jobs", activation["jobId"]).get("progress")
@@ -100,7 +102,7 @@ def _failed(activation: dict[str, Any]) -> ActivationFailed:
     return ActivationFailed(f"{model} did not become active: {reason}", hint)
 
 
-def _look(client: Client, pause: Pause, *path: str) -> dict[str, Any]:
+def _look(client: "Client", pause: Pause, *path: str) -> dict[str, Any]:
     deadline: float | None = None
     while True:
         try:

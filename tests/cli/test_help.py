@@ -1,0 +1,81 @@
+"""The help: complete, with an example everywhere, and there without importing the service."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from model_manager.cli.program import build
+from model_manager.settings import SETTINGS
+from tests.cli.conftest import Run
+
+PROMISED = (
+    "serve", "quickstart", "status", "version", "activate", "deactivate", "logs", "chat", "run", "history", "events",
+    "models list", "models show", "models manifest", "catalog status", "catalog refresh", "catalog check",
+    "weights list", "weights usage", "weights info", "weights install", "weights delete",
+    "jobs list", "jobs show", "jobs cancel", "jobs retry", "jobs wait",
+    "activations list", "activations show", "activations cancel", "state backup", "state check",
+)  # fmt: skip
+
+
+def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{path}{name} ")
+        else:
+            yield path + name, command
+
+
+COMMANDS = dict(commands(get_command(build())))
+
+
+def test_the_commands_are_the_promised_ones() -> None:
+    assert sorted(COMMANDS) == sorted(PROMISED)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_an_example_that_names_it(run: Run, name: str) -> None:
+    code, out, _ = run(*name.split(), "--help")
+    assert code == 0
+    example = out.split("Example:")[1].split("Options:")[0].split("Arguments:")[0]
+    assert "model-manager " + name.replace(" list", "").replace(" status", "") in " ".join(example.split())
+
+
+@pytest.mark.parametrize("command", ["serve", "quickstart"])
+def test_every_setting_is_a_flag(run: Run, command: str) -> None:
+    out = run(command, "--help").out
+    for row in SETTINGS:
+        assert f"{row.flag} " in out
+        assert row.env in out.replace("\n", "")
+
+
+def test_a_flag_reaches_its_setting(run: Run) -> None:
+    code, _, err = run("serve", "--server-port", "nine")
+    assert code == 78
+    assert err.startswith("error: Setting server_port (from --server-port): 'nine' is not a port")
+
+
+def test_a_settings_file(run: Run, tmp_path: Any) -> None:
+    (tmp_path / "settings.yaml").write_text("server_prot: 1\n")
+    code, _, err = run("serve", "--config", str(tmp_path / "settings.yaml"))
+    assert code == 78
+    assert "Did you mean server_port?" in err
+
+
+def test_help_imports_neither_the_service_nor_rich() -> None:
+    """It has to be there at once."""
+    program = (
+        "import sys; from model_manager.cli import main; main(['--help']); "
+        "print([m for m in ('rich', 'starlette', 'msgspec', 'asyncio', 'http.client', 'model_manager.app') "
+        "if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+    assert "First steps:" in done.stdout
+
+
+def test_version(run: Run) -> None:
+    assert run("version").out.startswith("model-manager 0.")
