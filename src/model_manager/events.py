@@ -105,7 +105,7 @@ class EventLog:
         subject: str | None = None,
         newest_first: bool = False,
     ) -> list[Event]:
-        """Events with `after < seq < before`, at most `limit` (and PAGE_LIMIT), of one kind or subject or all."""
+        """Events with `after < seq < before`, at most `limit` (and PAGE_LIMIT), of one kind or subject."""
         conditions: list[str] = ["seq > ?"]
         values: list[int | str] = [after]
         for condition, value in (("seq < ?", before), ("kind = ?", kind), ("subject = ?", subject)):
