@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec import Struct
@@ -54,16 +54,19 @@ class Plan(Struct, frozen=True):
 
 
 def make(
-    manifest: Manifest, runtimes: Mapping[str, ServingRuntime], weights_root: Path, policy: LocalPolicy
+    manifest: Manifest,
+    runtimes: Mapping[str, ServingRuntime],
+    weights: Callable[[str], Path],
+    policy: LocalPolicy,
 ) -> Plan:
-    """Unprocessable or NotFound, with a sentence, for a manifest that cannot run on this machine."""
+    """A ModelManagerError, with a sentence, for a manifest that cannot run on this machine."""
     container = assemble(manifest, runtimes)
     labels = manifest["metadata"].get("labels") or {}
     return Plan(
         manifest=manifest,
         activation=labels.get(ACTIVATION_LABEL, ""),
         container=container,
-        model_folder=str(_model_folder(container, weights_root)),
+        model_folder=str(weights(_weights_folder(container))),
         policy=policy,
     )
 
@@ -84,23 +87,17 @@ def check_runnable(plan: Plan, inherited: Mapping[str, str]) -> None:
         )
 
 
-def _model_folder(container: Container, root: Path) -> Path:
-    """The installed weights. A claim's name means a volume of the cluster: here it is ignored."""
-    inside = container.weights_folder
-    if inside is None:
-        scheme, _, rest = (container.storage_uri or "").partition("://")
-        if scheme != "pvc":
-            raise Unprocessable(
-                f"This machine cannot mount the model's weights: {container.storage_uri or 'no storageUri'}.",
-                "Remove `storageUri` from the catalog entry, so that its weights are installed.",
-            )
-        inside = rest.partition("/")[2]
-    folder = root / inside
-    if not folder.resolve().is_relative_to(root.resolve()):
+def _weights_folder(container: Container) -> str:
+    """The installed weights' folder. A claim's name means a volume of the cluster: here it is ignored."""
+    if container.weights_folder is not None:
+        return container.weights_folder
+    scheme, _, rest = (container.storage_uri or "").partition("://")
+    if scheme != "pvc":
         raise Unprocessable(
-            f"The weights path {inside!r} leaves the weights folder.", "Correct the entry's `storageUri`."
+            f"This machine cannot mount the model's weights: {container.storage_uri or 'no storageUri'}.",
+            "Remove `storageUri` from the catalog entry, so that its weights are installed.",
         )
-    return folder
+    return rest.partition("/")[2]
 
 
 def _with_own_python(argv: tuple[str, ...]) -> tuple[str, ...]:

@@ -19,8 +19,10 @@ logger = logging.getLogger(__name__)
 class LocalPlatform:
     """Implements `Platform`. Belongs to one event loop, whose thread must live as long as the service.
 
-    `root` is the state folder (`run/` and `logs/` are made in it), `weights_root` the folder that `pvc://claim/…`
-    means here, `environment` the service's own, of which children get what `plan.INHERITED` names.
+    `root` is the state folder (`run/` and `logs/` are made in it); `weights` says where a folder of installed weights
+    lies and refuses names that leave their root; `environment` is the service's own, of which children get what
+    `plan.INHERITED` names; `trust_remote_code` lets entries run code that comes with their weights.
+    `stop_grace` is the seconds from TERM to KILL, `supervision` all such patience in one.
     """
 
     name = "local"
@@ -29,17 +31,19 @@ class LocalPlatform:
         self,
         *,
         root: Path,
-        weights_root: Path,
+        weights: Callable[[str], Path],
         runtimes: Mapping[str, ServingRuntime],
         relay: Relay,
-        environment: Mapping[str, str],
-        policy: LocalPolicy | None = None,
+        environment: Mapping[str, str] | None = None,
+        trust_remote_code: bool = False,
+        stop_grace: float = 10.0,
         supervision: Supervision | None = None,
         free_port: Callable[[], int] = ports.free_port,
     ) -> None:
-        self._weights_root, self._runtimes = weights_root, runtimes
-        self._policy = policy or LocalPolicy()
-        self._around = Surroundings(root, environment, relay, supervision or Supervision(), free_port)
+        self._weights, self._runtimes = weights, runtimes
+        self._policy = LocalPolicy(trust_remote_code=trust_remote_code)
+        keep = supervision or Supervision(stop_grace=stop_grace)
+        self._around = Surroundings(root, environment or {}, relay, keep, free_port)
         self._owners: dict[str, Owner] = {}
         self._callbacks: list[Callable[[str], None]] = []
 
@@ -93,7 +97,7 @@ class LocalPlatform:
             logger.error("slot %s: its process does not end, even when killed; it is left", closing[task])
 
     def _plan(self, manifest: Manifest) -> plan.Plan:
-        return plan.make(manifest, self._runtimes, self._weights_root, self._policy)
+        return plan.make(manifest, self._runtimes, self._weights, self._policy)
 
     def _changed(self, slot: str) -> None:
         for callback in self._callbacks:
