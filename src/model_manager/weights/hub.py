@@ -16,7 +16,7 @@ from model_manager.errors import (
     Unprocessable,
     UpstreamError,
 )
-from model_manager.weights.fetch import check_url, origin_of
+from model_manager.weights.fetch import check_url, is_loopback, origin_of
 from model_manager.weights.names import shown
 from model_manager.weights.plan import Access, Plan, PlannedFile, chosen
 from model_manager.weights.uri import HubSource
@@ -45,6 +45,8 @@ def plan_hub(
     from huggingface_hub.hf_api import RepoFile
 
     endpoint = endpoint.rstrip("/")
+    origin = origin_of(endpoint)
+    allow_http = allow_http or (origin[0] == "http" and is_loopback(origin[1]))  # a mirror on this machine
     check_url(endpoint, allow_http)
     # token=False: without one of ours, huggingface_hub must not pick up one that lies on this machine
     api = HfApi(endpoint=endpoint, token=token or False)
@@ -66,7 +68,7 @@ def plan_hub(
         source=record,
         revision=commit,
         files=chosen(files, patterns, source.repo),
-        access=Access(origin=origin_of(endpoint), token=token, commit=commit, allow_http=allow_http),
+        access=Access(origin=origin, token=token, commit=commit, allow_http=allow_http),
     )
 
 

@@ -6,7 +6,6 @@ may die at any instruction: the folder is then absent, or still the old one; the
 
 import json
 import os
-import secrets
 import sys
 import threading
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from model_manager.catalog.entry import Entry, Source
+from model_manager.catalog.entry import Entry
 from model_manager.errors import Conflict, Unprocessable
 from model_manager.jobs.worker import Control, main
 from model_manager.weights.abandon import abandonable
@@ -29,92 +28,43 @@ from model_manager.weights.installed import (
     encode_manifest,
     unchanged,
 )
-from model_manager.weights.names import MANIFEST_NAME, check_folder, check_name, shown
+from model_manager.weights.names import MANIFEST_NAME, check_name, shown
 from model_manager.weights.plan import Plan
 from model_manager.weights.sources import plan_for
 from model_manager.weights.store import WeightStore
 from model_manager.weights.transfer import transfer
-from model_manager.weights.uri import HubSource, folder_of, parse_source
-
-KIND = "weight_install"
-"""The job kind; its key is the target folder, so that two installs of one folder are one job."""
+from model_manager.weights.uri import require_source
 
 MAX_INDEX = 64 << 20
 """Bytes of a shard index that are read; real ones stay below 10 MB."""
 
 
-class Order(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One install, whole: the job's payload, to which the service adds `secrets` (and `job`) at each start.
+class Order(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One install, as the worker is told: the job's payload, and what the service adds to it at each start.
 
-    `hf_model_id` and `revision` are there for clients of the original API; `source` is what counts. `files` are
-    globs, `reserve` bytes, `tree` the catalog folder that `file:` sources start from, `file_roots` folders
-    outside it that the operator allows. `allow_http` opens plain HTTP to loopback hosts.
+    `folder` is where the weights of `entry` go; `entry_hash` is empty when no catalog entry stands behind the
+    request. `reserve` in bytes. `tree` is the catalog folder that `file:` sources start from, `file_roots` are
+    folders outside it that the operator allows. `allow_http` opens plain HTTP to loopback hosts, for tests.
+    `secrets` may hold `hubToken`. Unknown fields are passed over.
     """
 
-    target: str
-    source: Source
+    folder: str
+    entry: Entry
     root: str
     reserve: int
-    actor: str
-    hf_model_id: str | None = None
-    revision: str | None = None
-    files: tuple[str, ...] = ()
+    entry_hash: str = ""
     overwrite: bool = False
-    entry: str | None = None
-    entry_hash: str | None = None
+    actor: str = "system"
     tree: str | None = None
     file_roots: tuple[str, ...] = ()
-    endpoint: str = DEFAULT_ENDPOINT
+    hub_endpoint: str = DEFAULT_ENDPOINT
     allow_http: bool = False
-    job: str | None = None
-    secrets: dict[str, str] = {}
+    secrets: dict[str, str | None] = {}
 
-
-def install_message(
-    entry: Entry,
-    item_hash: str | None,
-    tree: Path | None,
-    root: Path,
-    reserve: int,
-    actor: str,
-    hub_endpoint: str = DEFAULT_ENDPOINT,
-    *,
-    target: str | None = None,
-    overwrite: bool = False,
-    file_roots: tuple[Path, ...] = (),
-    allow_http: bool = False,
-) -> dict[str, Any]:
-    """The payload of an install job; `item_hash` is None for a request that no catalog entry stands behind.
-
-    Holds no secret: put `{"hf_token": …}` under `secrets` when the worker starts. Raises Unprocessable when the
-    entry names no usable source, InvalidRequest for a folder that may not be.
-    """
-    source = parse_source(entry)
-    if source is None:
-        raise Unprocessable(
-            f"No weights of {entry.id} are installed, and its entry names no source for them.",
-            "Add `source` or `hfModelId` to the entry, or put the files into the folder of its storageUri.",
-        )
-    hub = source if isinstance(source, HubSource) else None
-    order = Order(
-        target=check_folder(target) if target else folder_of(entry),
-        source=Source(uri=source.uri, files=source.pins),
-        root=str(root),
-        reserve=reserve,
-        actor=actor,
-        hf_model_id=hub.repo if hub else None,
-        revision=hub.revision if hub else None,
-        files=entry.files,
-        overwrite=overwrite,
-        entry=entry.id if item_hash is not None else None,
-        entry_hash=item_hash,
-        tree=str(tree) if tree else None,
-        file_roots=tuple(map(str, file_roots)),
-        endpoint=hub_endpoint,
-        allow_http=allow_http,
-    )
-    message: dict[str, Any] = msgspec.to_builtins(order)
-    return message
+    @property
+    def entry_id(self) -> str | None:
+        """The catalog entry this is for, if any."""
+        return self.entry.id if self.entry_hash else None
 
 
 def work(control: Control, message: dict[str, Any]) -> dict[str, Any]:
@@ -122,64 +72,61 @@ def work(control: Control, message: dict[str, Any]) -> dict[str, Any]:
 
     A cancel ends it within a second or so, whatever the network does, and leaves no staging.
     """
-    order = msgspec.convert(message, Order, strict=False)
+    order = msgspec.convert(message, Order)
     store = WeightStore(Path(order.root), order.reserve)
-    name = order.job or secrets.token_hex(8)
     publishing = threading.Event()
     try:
-        return abandonable(control, lambda: install(order, store, name, control, publishing), publishing)
+        return abandonable(control, lambda: install(order, store, control, publishing), publishing)
     except OSError as error:
-        raise disk_error(error, shown(order.target)) from error
+        raise disk_error(error, shown(order.folder)) from error
     finally:
-        store.discard(name)
+        store.discard(order.folder)
 
 
 def install(
-    order: Order, store: WeightStore, name: str, control: Control, publishing: threading.Event
+    order: Order, store: WeightStore, control: Control, publishing: threading.Event
 ) -> dict[str, Any]:
     """The steps, in order. `publishing` is set where a cancel comes too late."""
-    store.check_target(order.target)
+    store.check_target(order.folder)
     plan = _plan(order)
     control.check()
-    installed = store.find(order.target)
+    installed = store.find(order.folder)
     if installed and not order.overwrite:
         _check_owner(installed, plan, order)
-        if unchanged(installed, plan, store.path(order.target), control.check):
+        if unchanged(installed, plan, store.path(order.folder), control.check):
             return _result(store, installed, unchanged=True)
-    staging = store.stage(name)
-    require_room(store.root, plan.size, store.reserve, order.target)
+    staging = store.stage(order.folder)
+    require_room(store.root, plan.size, store.reserve, order.folder)
     files = transfer(plan, staging, control, control.report)
     check_shards(staging, files)
     weights = _manifest(order, plan, files)
     write_synced(staging / MANIFEST_NAME, encode_manifest(weights))
     control.check()
     publishing.set()
-    store.publish(staging, order.target)
+    store.publish(staging, order.folder)
     return _result(store, weights, unchanged=False)
 
 
 def _plan(order: Order) -> Plan:
-    source = parse_source(Entry(id="source", source=order.source))
-    assert source is not None
     return plan_for(
-        source,
-        order.files,
+        require_source(order.entry),
+        order.entry.files,
         tree=Path(order.tree) if order.tree else None,
         file_roots=tuple(map(Path, order.file_roots)),
-        endpoint=order.endpoint,
-        token=order.secrets.get("hf_token"),
+        endpoint=order.hub_endpoint,
+        token=order.secrets.get("hubToken"),
         allow_http=order.allow_http,
     )
 
 
 def _check_owner(installed: InstalledWeights, plan: Plan, order: Order) -> None:
     """Two names may flatten to one folder: what came from elsewhere for another entry stays, unless asked."""
-    same_entry = order.entry is not None and order.entry == installed.entry
+    same_entry = order.entry_id is not None and order.entry_id == installed.entry
     if installed.source == plan.source or same_entry:
         return
     owner = f" for {installed.entry}" if installed.entry else ""
     raise Conflict(
-        f"The folder {shown(order.target)} holds weights from {installed.source.get('uri')}{owner}, "
+        f"The folder {shown(order.folder)} holds weights from {installed.source.get('uri')}{owner}, "
         f"not from {plan.source['uri']}.",
         "Choose another folder (`pvc://<claim>/<folder>`), delete the old weights, or ask to overwrite.",
     )
@@ -216,10 +163,10 @@ def _indexed(path: Path, file: InstalledFile) -> set[str]:
 
 def _manifest(order: Order, plan: Plan, files: list[InstalledFile]) -> InstalledWeights:
     return InstalledWeights(
-        folder=order.target,
+        folder=order.folder,
         source=plan.source,
         revision=plan.revision or content_revision(files),
-        entry=order.entry,
+        entry=order.entry_id,
         files=files,
         size=sum(file.size for file in files),
         installed_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -9,6 +9,7 @@ rename. What has no `.weights.json` is not ours and is never touched.
 """
 
 import builtins
+import hashlib
 import os
 import secrets
 import shutil
@@ -120,21 +121,22 @@ class WeightStore:
                 "Check that the volume is mounted and that this user may write to it.",
             ) from error
 
-    def stage(self, name: str) -> Path:
-        """A fresh, empty staging folder. One that an earlier attempt of the same name left is cleared first."""
-        self.discard(name)
-        staging = self.root / STAGING / check_folder(name)
+    def stage(self, folder: str) -> Path:
+        """An empty staging folder for an install of `folder`. What an earlier attempt left is cleared first."""
+        self.discard(folder)
+        staging = self._staging(folder)
         staging.mkdir(parents=True)
         require_same_file_system(self.root, staging)
         return staging
 
-    def discard(self, name: str) -> None:
-        """Remove a staging folder, if there is one.
+    def discard(self, folder: str) -> None:
+        """Remove what an install of `folder` left in staging, if anything.
 
-        It is renamed first: a thread which still writes into it finds its folder gone, and stops.
+        It is renamed first: a thread which still writes into it finds its folder gone, and stops. Only for the one
+        job that installs the folder, or after its end.
         """
-        staging = self.root / STAGING / check_folder(name)
-        if staging.is_dir() and not staging.is_symlink():
+        staging = self._staging(folder)
+        if staging.is_dir():
             self._to_trash(staging)()
 
     def check_target(self, folder: str) -> None:
@@ -188,6 +190,10 @@ class WeightStore:
         return free
 
     # -- inside -------------------------------------------------------------
+
+    def _staging(self, folder: str) -> Path:
+        """One place for each folder, so that a retry finds what a killed attempt left."""
+        return self.root / STAGING / hashlib.sha256(folder.encode()).hexdigest()[:16]
 
     def _appear(self, staging: Path, target: Path) -> None:
         """Rename to where nothing is, and make every name on the way durable."""

@@ -18,6 +18,7 @@ __all__ = [
     "flattened",
     "folder_of",
     "parse_source",
+    "require_source",
 ]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -96,6 +97,17 @@ def parse_source(entry: Entry) -> WeightSource | None:
     if entry.hf_model_id:
         return _hub(entry.hf_model_id, entry.hf_revision, ())
     return None
+
+
+def require_source(entry: Entry) -> WeightSource:
+    """`parse_source`, or Unprocessable when the entry names no source at all."""
+    source = parse_source(entry)
+    if source is None:
+        raise Unprocessable(
+            f"No weights of {entry.id} are installed, and its entry names no source for them.",
+            "Add `source` or `hfModelId` to the entry.",
+        )
+    return source
 
 
 def _parse_uri(uri: str, pins: tuple[SourceFile, ...], revision: str | None) -> WeightSource:
