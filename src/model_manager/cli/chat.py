@@ -58,8 +58,9 @@ def run(
 
     Example: model-manager run demo "hello"
     """
-    finish(session, ask_for(session, model, slot))
-    conversation = Conversation(session.client, first_model(session.client, slot), system)
+    activation = ask_for(session, model, slot)
+    finish(session, activation)
+    conversation = Conversation(session.client, slot or activation["modelId"], system)
     said = " ".join(prompt or [])
     if said:
         _answer_once(conversation, said)

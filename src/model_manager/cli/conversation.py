@@ -51,12 +51,10 @@ class Conversation:
         self._said += [question, {"role": "assistant", "content": answer}]
 
 
-def first_model(client: "Client", slot: str | None = None) -> str:
-    """The name of the model that serves. Raises NotFound when none does."""
-    models: list[dict[str, Any]] = client.get("v1", "models")["data"]
-    for model in models:
-        if slot is None or model.get("slot") in (None, slot):
-            return str(model["id"])
+def first_model(client: "Client") -> str:
+    """The id of the model that serves. Raises NotFound when none does."""
+    for model in client.get("v1", "models")["data"]:
+        return str(model.get("root") or model["id"])
     raise NotFound(
         "No model is active.", "Activate one: `model-manager models`, then `model-manager run ID`."
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from model_manager.cli import output
 from model_manager.cli.client import Client
-from model_manager.cli.conversation import Conversation, first_model
+from model_manager.cli.conversation import Conversation
 from model_manager.cli.waiting import Pause, wait_for_activation, wait_for_job
 from model_manager.errors import NotFound, Unavailable
 
@@ -37,7 +37,7 @@ class Walk:
             self._install(model)
             activation = self._ask_for(model)
         self._await(activation)
-        self._chat(activation["slot"])
+        self._chat(activation["modelId"])
 
     def _read_catalog(self) -> None:
         began = time.monotonic()
@@ -72,7 +72,8 @@ class Walk:
         began = time.monotonic()
         job = self._client.post("weights", "install", payload={"id": model})["job"]
         result = wait_for_job(self._client, job["id"], self._pause).get("result") or {}
-        step(f"Weights of {model} installed: {output.human_size(result.get('sizeBytes'))}", began)
+        done = "were installed already" if result.get("unchanged") else "installed, every file hashed"
+        step(f"Weights of {model} {done}: {output.human_size(result.get('sizeBytes'))}", began)
 
     def _ask_for(self, model: str) -> dict[str, Any]:
         asked: dict[str, Any] = self._client.post("models", "activate", payload={"id": model})
@@ -84,11 +85,10 @@ class Walk:
         wait_for_activation(self._client, activation["id"], self._pause)
         step(f"{activation['modelId']} is active in slot {activation['slot']}", began)
 
-    def _chat(self, slot: str) -> None:
+    def _chat(self, model: str) -> None:
         began = time.monotonic()
-        conversation = Conversation(self._client, first_model(self._client, slot))
-        answer = "".join(conversation.ask(QUESTION)).strip()
+        answer = "".join(Conversation(self._client, model).ask(QUESTION)).strip()
         if not answer:
-            raise Unavailable(f"{conversation.model} answered nothing.", "See `model-manager logs`.")
-        step(f"Asked {conversation.model}: {QUESTION}", began)
+            raise Unavailable(f"{model} answered nothing.", "See `model-manager logs`.")
+        step(f"{model} was asked: {QUESTION}", began)
         output.say(f"\n  {answer}\n")

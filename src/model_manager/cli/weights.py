@@ -97,7 +97,7 @@ def install(
     if wait:
         done = wait_for_job(session.client, job["id"])
         result = done.get("result") or {}
-        output.say(f"Installed {result.get('name', model)} ({output.human_size(result.get('sizeBytes'))}).")
+        output.say(result.get("message") or f"{model} is installed.")
     else:
         output.say(
             f"Job {job['id']} is {job['status']}; follow it with `model-manager jobs wait {job['id']}`."
