@@ -23,30 +23,35 @@ from typing import Any
 import msgspec
 import uvicorn
 
-from model_manager import logs, metrics
+from model_manager import gateway, logs
 from model_manager.catalog.catalog import Catalog
+from model_manager.catalog.snapshot import CatalogItem
 from model_manager.catalog.source import open_source
 from model_manager.catalog.starter import create_starter
 from model_manager.commands import INSTALL, Parts, install_payload
 from model_manager.errors import SettingsError
 from model_manager.events import EventLog
-from model_manager.gateway import gateway_routes
 from model_manager.http.application import application
-from model_manager.jobs import Jobs, WorkerSpec
+from model_manager.jobs.job import Job, WorkerSpec
+from model_manager.jobs.queue import Jobs
+from model_manager.metrics import Metrics
 from model_manager.relay import Relay
 from model_manager.serving import ledger
 from model_manager.serving.control import Shared, SlotLoop, Timing
 from model_manager.serving.local.platform import LocalPlatform
+from model_manager.serving.manifest import RenderContext, render
 from model_manager.serving.memory import MemoryDesk
-from model_manager.serving.platform import Platform
+from model_manager.serving.platform import Manifest, Platform
 from model_manager.serving.preparation import Preparation
+from model_manager.serving.runtime import ServingRuntime
 from model_manager.serving.runtimes import load_runtimes
 from model_manager.serving.targets import Targets
-from model_manager.settings import Settings, read_token
+from model_manager.settings import Settings, outside, read_token
 from model_manager.state.database import Database
 from model_manager.supervision import Supervisor, Watchdog
 from model_manager.web import routes
 from model_manager.weights.store import WeightStore
+from model_manager.weights.uri import folder_of
 
 log = logging.getLogger(__name__)
 
@@ -147,8 +152,8 @@ class _House:
             token=token,
             reads_open=settings.host in LOOPBACK,
             closing=self.closing,
-            others=gateway_routes(self.parts.targets, self.relay),
-            observe=metrics.observe,
+            others=gateway.routes(self.parts.targets, self.relay),
+            observe=self.parts.metrics.request,
         )
         self.server = HttpServer(
             uvicorn.Config(
@@ -203,9 +208,11 @@ async def _build(settings: Settings, database: Database, token: str) -> _House:
     jobs = Jobs(
         database, events, {INSTALL: worker},
         concurrency=settings.job_concurrency, log_folder=settings.state_path / "logs" / "jobs",
+        environment=outside(),
     )  # fmt: skip
     relay, targets, supervisor, watchdog = Relay(), Targets(settings.active_slot), Supervisor(), Watchdog()
-    platform = await _platform(settings, store, relay)
+    runtimes = await asyncio.to_thread(load_runtimes, settings.runtimes_path)
+    platform = await _platform(settings, store, relay, runtimes)
     shared = Shared(
         database, events, jobs, platform, relay, targets, MemoryDesk(), Preparation(store, _payload),
         Timing(settings.reconcile_interval, settings.activation_timeout, settings.drain_timeout),
@@ -213,16 +220,23 @@ async def _build(settings: Settings, database: Database, token: str) -> _House:
     slots = dict.fromkeys((settings.active_slot, *settings.slots))
     loops = {name: SlotLoop(name, shared) for name in slots}
     platform.on_change(lambda name: loops[name].poke() if name in loops else None)
-    jobs.on_end(lambda _: [loop.poke() for loop in loops.values()] and None)
+    metrics = Metrics()
+    jobs.on_end(lambda job: _job_ended(job, loops, metrics))
     await database.write(lambda txn: _first_rows(txn, events, loops, database.recovered_from))
     parts = Parts(
         version=VERSION, started_at=time.time(), platform_name=platform.name, auth_enabled=True,
         database=database, events=events, jobs=jobs, catalog=catalog, weights=store, platform=platform,
-        targets=targets, loops=loops, default_slot=settings.active_slot, namespace=settings.namespace,
-        pvc_name=settings.weights_pvc_name, info=_info(settings),
+        targets=targets, loops=loops, default_slot=settings.active_slot, render=_renderer(settings, runtimes),
+        metrics=metrics, info=_info(settings),
         problems=lambda: [*supervisor.problems(), *watchdog.problems()],
     )  # fmt: skip
     return _House(parts, supervisor, watchdog, relay, catalog_path, asyncio.Event())
+
+
+def _job_ended(job: Job, loops: dict[str, SlotLoop], metrics: Metrics) -> None:
+    metrics.job_ended(job.kind, job.status)
+    for loop in loops.values():
+        loop.poke()
 
 
 def _first_rows(txn: Any, events: EventLog, loops: dict[str, SlotLoop], recovered_from: str | None) -> None:
@@ -241,7 +255,8 @@ def _catalog(settings: Settings, database: Database, events: EventLog) -> tuple[
         url = str(starter)
     source = open_source(
         root=None if url else root, url=url or None, ref=settings.catalog_ref,
-        work_folder=settings.state_path / "catalog-sync", credentials_file=settings.catalog_credentials_file,
+        models_subdir=settings.catalog_models_subdir, work_folder=settings.state_path / "catalog-sync",
+        credentials_file=settings.catalog_credentials_file, environment=outside(),
     )  # fmt: skip
     catalog = Catalog(
         source, settings.catalog_models_subdir, database, events, settings.catalog_refresh_interval
@@ -249,22 +264,44 @@ def _catalog(settings: Settings, database: Database, events: EventLog) -> tuple[
     return catalog, starter or root
 
 
-async def _platform(settings: Settings, store: WeightStore, relay: Relay) -> Platform:
+async def _platform(
+    settings: Settings, store: WeightStore, relay: Relay, runtimes: dict[str, ServingRuntime]
+) -> Platform:
     if settings.platform == "kserve":
         raise SettingsError(
             "MODEL_MANAGER_PLATFORM=kserve needs the KServe adapter, which this version does not have yet.",
             "Use MODEL_MANAGER_PLATFORM=local on one machine.",
         )
-    runtimes = await asyncio.to_thread(load_runtimes, settings.runtimes_path)
-    return LocalPlatform(
-        root=settings.state_path, weights=store.path, runtimes=runtimes, relay=relay,
+    platform = LocalPlatform(
+        root=settings.state_path, weights=store.path, runtimes=runtimes, relay=relay, environment=outside(),
         trust_remote_code=settings.trust_remote_code, stop_grace=settings.stop_timeout,
     )  # fmt: skip
+    for sentence in await platform.recover():
+        log.warning("%s", sentence)
+    return platform
+
+
+def _renderer(settings: Settings, runtimes: dict[str, ServingRuntime]) -> Any:
+    def draft(item: CatalogItem, slot: str, activation: str) -> tuple[Manifest, str | None]:
+        """The manifest of one activation, and the folder of weights that we install for it (None: KServe fetches)."""
+        by_kserve = settings.platform == "kserve" and (item.entry.storage_uri or "").startswith("hf://")
+        weights = None if by_kserve else folder_of(item.entry)
+        context = RenderContext(
+            slot=slot, namespace=settings.namespace, activation=activation, revision=item.revision,
+            entry_hash=item.hash, weights_folder=weights, pvc_name=settings.weights_pvc_name,
+            default_runtime=settings.default_runtime, runtimes=runtimes,
+        )  # fmt: skip
+        manifest, notes = render(item.entry, context)
+        for note in notes:
+            log.info("%s: %s", item.entry.id, note)
+        return manifest, weights
+
+    return draft
 
 
 async def _payload(row: ledger.Row) -> dict[str, Any]:
     assert row.weights is not None
-    return install_payload(row.entry, row.entry_hash, row.weights)
+    return install_payload(row.entry, row.entry_hash, row.weights, row.actor)
 
 
 def _install_message(settings: Settings, store: WeightStore, catalog: Catalog) -> Any:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from model_manager.catalog.catalog import Catalog
@@ -15,11 +16,12 @@ from model_manager.catalog.entry import Entry
 from model_manager.catalog.snapshot import CatalogItem, Snapshot
 from model_manager.errors import Conflict, InvalidRequest, NotFound
 from model_manager.events import Event, EventLog, Subscription
-from model_manager.jobs import Job, Jobs
+from model_manager.jobs.job import Job
+from model_manager.jobs.queue import Jobs
+from model_manager.metrics import Metrics
 from model_manager.serving import ledger
 from model_manager.serving.control import SlotLoop
 from model_manager.serving.ledger import Draft, Failure, Row
-from model_manager.serving.manifest import RenderContext, render
 from model_manager.serving.platform import Manifest, Platform
 from model_manager.serving.targets import Targets
 from model_manager.state.database import Database, Transaction
@@ -45,8 +47,8 @@ class Parts(Struct):
     targets: Targets
     loops: dict[str, SlotLoop]
     default_slot: str
-    namespace: str
-    pvc_name: str
+    render: Callable[[CatalogItem, str, str], tuple[Manifest, str | None]]
+    metrics: Metrics
     info: dict[str, Any]
     problems: Callable[[], list[str]]
 
@@ -242,16 +244,16 @@ async def install(
             id=flattened(hf_model_id)[:63], hf_model_id=hf_model_id, hf_revision=revision, files=files
         )
         hash_ = ""
-    payload = install_payload(entry, hash_, folder, overwrite)
+    payload = install_payload(entry, hash_, folder, actor, overwrite)
     return await parts.jobs.submit(INSTALL, folder, payload, actor)
 
 
-def install_payload(entry: Entry, entry_hash: str, folder: str, overwrite: bool = False) -> dict[str, Any]:
+def install_payload(
+    entry: Entry, entry_hash: str, folder: str, actor: str, overwrite: bool = False
+) -> dict[str, Any]:
     """What an install job stores: no secret and no path of this machine; those are added when it starts."""
-    import msgspec
-
     return {
-        "modelId": entry.id, "entry": msgspec.to_builtins(entry), "entryHash": entry_hash, "folder": folder,
+        "modelId": entry.id, "actor": actor, "entry": msgspec.to_builtins(entry), "entryHash": entry_hash, "folder": folder,
         "overwrite": overwrite, "hfModelId": entry.hf_model_id, "revision": entry.hf_revision,
     }  # fmt: skip
 
@@ -294,13 +296,7 @@ async def weights_in_use(parts: Parts) -> dict[str, list[str]]:
 
 def _draft(parts: Parts, item: CatalogItem, slot: str, actor: str) -> Draft:
     entry, activation_id = item.entry, ledger.new_id()
-    remote = parts.platform_name != "local" and (entry.storage_uri or "").startswith("hf://")
-    weights = None if remote else folder_of(entry)
-    context = RenderContext(
-        slot=slot, namespace=parts.namespace, activation=activation_id, revision=item.revision,
-        entry_hash=item.hash, weights_folder=weights, pvc_name=parts.pvc_name,
-    )  # fmt: skip
-    manifest, _ = render(entry, context)
+    manifest, weights = parts.render(item, slot, activation_id)
     return Draft(
         id=activation_id, slot=slot, model_id=entry.id, entry=entry, entry_hash=item.hash,
         revision=item.revision, manifest=manifest, weights=weights, actor=actor,

@@ -184,6 +184,7 @@ SETTINGS: tuple[Setting, ...] = (
     *_table(
         "Serving",
         ("active_slot", "ACTIVE_INFERENCESERVICE_NAME", slot, "active-llm", "The default slot, and the name of its InferenceService"),
+        ("default_runtime", "MODEL_MANAGER_DEFAULT_RUNTIME", str, "vllm-runtime", "ServingRuntime of entries that name none", "llama-cpp"),
         ("slots", "MODEL_MANAGER_SLOTS", slots, "", "More slots (comma-separated)"),
         ("namespace", "ACTIVE_NAMESPACE", str, "ai", "Namespace of the InferenceServices"),
         ("runtimes_path", "MODEL_MANAGER_RUNTIMES_PATH", folder, "", "Folder of further ServingRuntime files (YAML) for the local platform"),
@@ -199,6 +200,9 @@ SETTINGS: tuple[Setting, ...] = (
         ("events_keep_for", "MODEL_MANAGER_EVENTS_KEEP_FOR", duration, "2160h", "Age at which events are dropped"),
     ),
 )  # fmt: skip
+
+_OUTSIDE = re.compile(r"PATH|HOME|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|SSH_AUTH_SOCK|(SSL|REQUESTS|CURL)_\w+|"
+                      r"(?i:https?|all|no)_(?i:proxy)|(CUDA|NVIDIA|ROCM|ROCR|HIP|HSA)_\w+")  # fmt: skip
 
 _ALIASES = {"hub_token": ("HUGGINGFACE_API_TOKEN",), "server_port": ("PORT",)}
 
@@ -257,6 +261,12 @@ def read_token(settings: Settings) -> str | None:
     if not token:
         raise SettingsError(f"The API token file {path} is empty.", "Write the token into it.")
     return token
+
+
+def outside(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What programs that we start may know of our environment: paths, proxies, devices; never a token of ours."""
+    environ = os.environ if environ is None else environ
+    return {name: value for name, value in environ.items() if _OUTSIDE.fullmatch(name)}
 
 
 def refuse_unknown(environ: Mapping[str, str]) -> None:

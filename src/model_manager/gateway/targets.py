@@ -3,24 +3,13 @@
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from msgspec import Struct
+from model_manager.serving.targets import Target
 
-
-class Target(Struct, frozen=True):
-    """Where requests for a model go: a slot's verified model server.
-
-    `url` is the server's base (`http://127.0.0.1:40123`), `key` the bearer key it wants,
-    `served_name` the name it knows its model by, whatever name the client used.
-    """
-
-    slot: str
-    url: str
-    key: str | None
-    served_name: str
+__all__ = ["Target", "Targets"]
 
 
 class Targets(Protocol):
-    """Implemented by the composition root. Both questions are answered at once, from memory."""
+    """Implemented by `serving.targets`, and by tests. Both questions are answered at once, from memory."""
 
     def find(self, model: str | None) -> Target:
         """The target for a model's id or alias, or (None) that of the default slot.

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from model_manager.errors import ModelManagerError
 from model_manager.events import EventLog
-from model_manager.jobs import Jobs
+from model_manager.jobs.queue import Jobs
 from model_manager.relay import Relay
 from model_manager.serving import ledger
 from model_manager.serving.activation import Known, Step, current, decide
@@ -153,7 +153,6 @@ class SlotLoop:
             ledger.enter(txn, self._do.events, row, "installing", job=job.id)
 
         await self._attempt(row, self._do.database.write(submit))
-        self._do.jobs.poke()
 
     async def _admit(self, row: Row, observed: Observed) -> None:
         try:

@@ -5,11 +5,28 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from model_manager.catalog.entry import Entry
 from model_manager.errors import ModelManagerError
 from model_manager.serving.admission import estimate_gguf
 from model_manager.serving.ledger import Row
 from model_manager.weights.gguf import read_gguf
+from model_manager.weights.installed import InstalledWeights
 from model_manager.weights.store import WeightStore
+
+
+def satisfies(installed: InstalledWeights, entry: Entry) -> bool:
+    """Whether installed weights are what an entry now asks for, as far as the entry pins it down.
+
+    A changed hash in `source` or a changed commit in `hfRevision` means another installation; a branch name does not,
+    since only the Hub could say where it points now.
+    """
+    have = {file.path: file.sha256 for file in installed.files}
+    pinned = {file.path: file.sha256 for file in entry.source.files if file.sha256} if entry.source else {}
+    if any(have.get(path) != sha256 for path, sha256 in pinned.items()):
+        return False
+    revision = entry.hf_revision or ""
+    is_commit = len(revision) == 40 and set(revision) <= set("0123456789abcdef")
+    return not is_commit or installed.revision == revision
 
 
 class Preparation:
@@ -22,10 +39,11 @@ class Preparation:
         self.install_payload = install_payload
 
     async def weights_ready(self, row: Row) -> bool:
-        """Whether the folder this activation names holds a complete, published set of weights."""
+        """Whether the folder this activation names holds complete, published weights that its entry asks for."""
         if row.weights is None:
             return True
-        return await asyncio.to_thread(self._store.find, row.weights) is not None
+        installed = await asyncio.to_thread(self._store.find, row.weights)
+        return installed is not None and satisfies(installed, row.entry)
 
     async def memory_needed(self, row: Row) -> int | None:
         """Bytes the model will take on this machine; None where that cannot be told from its files."""
