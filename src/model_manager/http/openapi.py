@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, get_args, get_origin
 
 import msgspec
+from starlette.responses import Response
 
 from model_manager.http.auth import access
 from model_manager.http.problems import MEDIA_TYPE, Problem
@@ -75,16 +76,14 @@ def _query_parameters(
 
 
 def _responses(route: Route, schema_of: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    usual = [schema_of[kind] for kind in _usual(route)]
-    if usual:
-        response = _response(
-            HTTPStatus(route.status).phrase,
-            "application/json",
-            usual[0] if len(usual) == 1 else {"anyOf": usual},
-        )
-        if EventStream in union_members(route.signature.returns):
-            response["content"]["text/event-stream"] = {"schema": {"type": "string"}}
-        yield str(route.status), response
+    content: dict[str, Any] = {}
+    if usual := [schema_of[kind] for kind in _usual(route)]:
+        content["application/json"] = {"schema": usual[0] if len(usual) == 1 else {"anyOf": usual}}
+    for member in union_members(route.signature.returns):
+        if _is_response(member):
+            media_type = "text/event-stream" if member is EventStream else "text/plain"
+            content[media_type] = {"schema": {"type": "string"}}
+    yield str(route.status), {"description": HTTPStatus(route.status).phrase, "content": content}
     for status, kind in route.also.items():
         yield str(status), _response(HTTPStatus(status).phrase, "application/json", schema_of[kind])
     yield "default", {"$ref": "#/components/responses/Problem"}
@@ -96,8 +95,9 @@ def _response(description: str, media_type: str, schema: Any) -> dict[str, Any]:
 
 def _usual(route: Route) -> list[Any]:
     """The types that come with the route's usual status."""
+    payloads = list(_payloads(route.signature.returns))
     also = set(route.also.values())
-    return [kind for kind in _payloads(route.signature.returns) if kind not in also]
+    return [kind for kind in payloads if kind not in also] or payloads
 
 
 def _payloads(annotation: Any) -> Iterator[Any]:
@@ -105,8 +105,12 @@ def _payloads(annotation: Any) -> Iterator[Any]:
     for member in union_members(annotation):
         if get_origin(member) in (Reply, Encoded):
             yield from _payloads(get_args(member)[0])
-        elif member is not EventStream:
+        elif not _is_response(member):
             yield member
+
+
+def _is_response(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Response)
 
 
 def _types(routes: Iterable[Route]) -> Iterator[Any]:

@@ -7,8 +7,8 @@
 
 The first parameter is the context that `bound` gave the route. The others are found by name: those of the
 path, `query` (a Struct), `body` (a Struct, or `Struct | None` when it may be left out) and `request`.
-A handler returns a Struct, `Encoded` bytes, a `Reply` (for another status or headers) or an `EventStream`,
-and raises ModelManagerError for everything else. `openapi.py` reads the same signature.
+A handler returns a Struct, `Encoded` bytes, a `Reply` (for another status or headers) or a Starlette
+response such as `EventStream`, and raises ModelManagerError for everything else. `openapi.py` reads the same signature.
 """
 
 import re
@@ -169,7 +169,16 @@ def starlette_routes(routes: Iterable[Route]) -> list[StarletteRoute]:
     paths: dict[str, list[Route]] = {}
     for route in routes:
         paths.setdefault(route.path, []).append(route)
-    return [StarletteRoute(path, Endpoint(group)) for path, group in paths.items()]
+    return [
+        _Path(path, Endpoint(group), methods=[one.method for one in group]) for path, group in paths.items()
+    ]
+
+
+class _Path(StarletteRoute):
+    """The methods help to find the path (`DELETE /weights/usage` is not `GET /weights/usage`), no more than that."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)  # what another method gets is the endpoint's to say
 
 
 async def no_route(scope: Scope, receive: Receive, send: Send) -> None:

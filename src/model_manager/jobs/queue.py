@@ -1,6 +1,7 @@
 """Jobs as the house sees them: submit, look, cancel, retry, wait; `run` keeps the workers busy."""
 
 import asyncio
+import builtins
 import contextlib
 import logging
 import os
@@ -94,6 +95,13 @@ class Jobs:
         """Jobs, newest first."""
         jobs = await self._database.read(lambda connection: table.newest(connection, limit, status, kind))
         return [self._with_progress(job) for job in jobs]
+
+    async def log(self, job_id: str, lines: int) -> builtins.list[str]:
+        """The last lines that the job's workers logged, oldest first; NotFound for an unknown job."""
+        await self.get(job_id)
+        if self._log_folder is None:
+            return []
+        return await asyncio.to_thread(_last_lines, self._log_folder / f"{job_id}.log", lines)
 
     async def wait(self, job_id: str, timeout: float | None = None) -> Job:
         """The job once it has ended; as it is after `timeout` seconds, or when the service stops. NotFound."""
@@ -303,6 +311,14 @@ def _need(source: table.Executes, job_id: str) -> Job:
     if (job := table.find(source, job_id)) is None:
         raise NotFound(f"There is no job {job_id}.", "`model-manager jobs list` shows the known ones.")
     return job
+
+
+def _last_lines(path: Path, count: int) -> list[str]:
+    """The end of a log; none while there is no log. Its size is bounded by who writes it."""
+    try:
+        return path.read_text(errors="replace").splitlines()[-count:]
+    except FileNotFoundError:
+        return []
 
 
 def _tidy_logs(folder: Path, known: set[str]) -> None:

@@ -1,1 +1,5 @@
-"""The management API: one file per noun; each route parses, calls one command or reader, and shapes a typed reply."""
+"""The management API: one file per noun; each route parses, calls one command or reader, shapes a typed reply."""
+
+from model_manager.web.routes import routes
+
+__all__ = ["routes"]

@@ -1,0 +1,54 @@
+"""`/healthz`: the process answers. `/readyz`: it can do its work, or why not. `/metrics`: its numbers."""
+
+import asyncio
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from model_manager.commands import Parts
+from model_manager.http.routing import Encoded, Reply, Route
+
+
+class Health(Struct):
+    status: str = "ok"
+
+
+class Readiness(Struct):
+    """`status` is `ready` or `not_ready`; `reasons` are sentences."""
+
+    status: str
+    reasons: list[str] = []
+
+
+async def healthz(_: Parts) -> Encoded[Health]:
+    """Whether the process answers.
+
+    Looks at nothing, so that a kubelet never restarts the service for what a restart cannot mend.
+    """
+    return Encoded(b'{"status":"ok"}')
+
+
+async def readyz(parts: Parts) -> Reply[Readiness]:
+    """Whether the service can do its work."""
+    reasons = [*parts.problems()]
+    catalog = parts.catalog.status()
+    if not catalog.ready:
+        reasons.append(catalog.error or "The catalog was not read yet.")
+    if reasons:
+        return Reply(Readiness("not_ready", reasons), status=503)
+    return Reply(Readiness("ready"))
+
+
+async def metrics(parts: Parts) -> Response:
+    """The service's numbers, as Prometheus reads them."""
+    usage = await asyncio.to_thread(parts.weights.usage)
+    parts.metrics.weights_used(usage.installed)
+    exposition = parts.metrics.render()
+    return Response(exposition.body, headers={"content-type": exposition.content_type})
+
+
+ROUTES = (
+    Route("GET", "/healthz", healthz),
+    Route("GET", "/readyz", readyz, also={503: Readiness}),
+    Route("GET", "/metrics", metrics),
+)

@@ -1,0 +1,23 @@
+"""All routes of the management API, given the parts of the running service."""
+
+from model_manager.commands import Parts
+from model_manager.http.routing import Route
+from model_manager.web import (
+    activations,
+    active,
+    catalog,
+    events,
+    health,
+    history,
+    jobs,
+    models,
+    slots,
+    system,
+    weights,
+)
+
+NOUNS = (health, system, models, active, catalog, weights, jobs, history, events, slots, activations)
+
+
+def routes(parts: Parts) -> list[Route]:
+    return [route.bound(parts) for noun in NOUNS for route in noun.ROUTES]

@@ -1,0 +1,89 @@
+"""`/slots`: what each slot is to serve, what it serves, and what its model server logs."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from msgspec import Struct
+
+from model_manager import commands
+from model_manager.commands import Parts, Slot
+from model_manager.http.routing import Request, Route
+from model_manager.http.sse import EventStream, Message
+from model_manager.web.paging import Tail
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at a log that is followed."""
+
+WINDOW = 1000
+"""Lines that are looked at each time; a server that logs more between two looks loses the surplus."""
+
+
+class SlotList(Struct, rename="camel"):
+    slots: list[Slot]
+
+
+class LogQuery(Tail):
+    """`follow`: go on with new lines, as server-sent events."""
+
+    follow: bool = False
+
+
+class SlotLog(Struct, rename="camel"):
+    slot: str
+    lines: list[str]
+
+
+class LogLine(Struct):
+    line: str
+
+
+async def list_slots(parts: Parts) -> SlotList:
+    """All slots."""
+    return SlotList(await commands.list_slots(parts))
+
+
+async def get_slot(parts: Parts, slot: str) -> Slot:
+    """One slot: what is desired, what serves."""
+    return await commands.get_slot(parts, slot)
+
+
+async def slot_logs(parts: Parts, slot: str, query: LogQuery, request: Request) -> SlotLog | EventStream:
+    """The last log lines of a slot's model server, oldest first.
+
+    With `follow=true`, or for those who accept `text/event-stream`, new lines come as they are logged.
+    """
+    lines = await commands.slot_logs(parts, slot, query.lines)
+    if query.follow or request.accepts("text/event-stream"):
+        return EventStream(follow(parts, slot, lines))
+    return SlotLog(slot, lines)
+
+
+async def follow(parts: Parts, slot: str, shown: list[str]) -> AsyncGenerator[Message, None]:
+    """The lines shown first, then those that are new at each look."""
+    fresh = shown
+    while True:
+        for line in fresh:
+            yield Message(LogLine(line))
+        await asyncio.sleep(LOOK_EVERY)
+        now = await commands.slot_logs(parts, slot, WINDOW)
+        fresh = new_lines(shown, now)
+        shown = now
+
+
+def new_lines(before: list[str], now: list[str]) -> list[str]:
+    """What `now` has beyond the lines of `before`, when both are the end of the same growing log.
+
+    The longest end of `before` that is a beginning of `now` was seen; without one, everything is new: another
+    server's log, or more lines than the window holds.
+    """
+    for overlap in range(min(len(before), len(now)), 0, -1):
+        if before[-overlap:] == now[:overlap]:
+            return now[overlap:]
+    return now
+
+
+ROUTES = (
+    Route("GET", "/slots", list_slots),
+    Route("GET", "/slots/{slot}", get_slot),
+    Route("GET", "/slots/{slot}/logs", slot_logs),
+)
