@@ -16,7 +16,7 @@ PROMISED = (
     "serve", "quickstart", "status", "version", "activate", "deactivate", "logs", "chat", "run", "history", "events",
     "models list", "models show", "models manifest", "catalog status", "catalog refresh", "catalog check",
     "weights list", "weights usage", "weights info", "weights install", "weights delete",
-    "jobs list", "jobs show", "jobs cancel", "jobs retry", "jobs wait",
+    "jobs list", "jobs show", "jobs cancel", "jobs retry", "jobs wait", "jobs log",
     "activations list", "activations show", "activations cancel", "state backup", "state check",
 )  # fmt: skip
 

@@ -16,6 +16,7 @@ CASES = {
         [Message("message", "a", "7"), Message("message", "b", "7")],
     ),
     "the name does not": (b"event: e\ndata: a\n\ndata: b\n\n", [Message("e", "a"), Message("message", "b")]),
+    "an id alone": (b"id: 7\n\ndata: a\n\n", [Message("message", "", "7"), Message("message", "a", "7")]),
     "an event without data": (b"event: e\n\n", []),
     "cut off": (b"data: a\n\ndata: b\n", [Message("message", "a")]),
     "unknown fields": (b"retry: 5\nfoo: bar\ndata: a\n\n", [Message("message", "a")]),

@@ -21,7 +21,15 @@ from tests.waiting import until_sync
 
 
 def job(status: str, **facts: Any) -> dict[str, Any]:
-    return {"id": "j1", "type": "weight_install", "status": status, "payload": {"target": "demo"}, **facts}
+    return {
+        "id": "j1",
+        "type": "weight_install",
+        "key": "demo",
+        "status": status,
+        "error": None,
+        "hint": None,
+        **facts,
+    }
 
 
 def halfway(done: int) -> dict[str, Any]:
@@ -79,8 +87,8 @@ def test_an_install_is_followed_to_its_end(run: Run, service: Service) -> None:
     code, out, err = run("weights", "install", "demo")
     assert (code, out) == (0, "demo is installed.\n")
     assert err.splitlines() == [
-        "weight_install: pending",
-        "weight_install: running 25 %, 500 B of 2.0 kB, 1.0 kB/s, 1.0 s left, demo.gguf",
+        "weight_install demo: pending",
+        "weight_install demo: running 25 %, 500 B of 2.0 kB, 1.0 kB/s, 1.0 s left, demo.gguf",
     ]
     assert service.asked[0].payload == {"id": "demo"}
 
@@ -94,8 +102,8 @@ def test_an_install_is_not_waited_for(run: Run, service: Service) -> None:
 
 
 def test_a_failed_job_says_why(run: Run, service: Service) -> None:
-    error = {"code": "no_space", "sentence": "The disk is full.", "hint": "Free 3 GB."}
-    service.on("GET", "/jobs/j1", halfway(1), job("failed", error=error))
+    failed = job("failed", error="The disk is full.", errorCode="no_space", hint="Free 3 GB.")
+    service.on("GET", "/jobs/j1", halfway(1), failed)
     code, _, err = run("jobs", "wait", "j1")
     assert code == 1
     assert err.endswith("error: The disk is full.\n  Free 3 GB.\n")
@@ -220,6 +228,6 @@ def test_a_terminal_gets_a_bar(service: Service) -> None:
         assert program.stdout and program.stdout.read() == b"Job j1 is completed.\n"
         assert program.wait(10) == 0
     os.close(ours)
-    assert "weight_install: running" in shown.decode()
+    assert "weight_install demo: running" in shown.decode()
     assert "400 B of 2.0 kB" in shown.decode()
     assert "━" in shown.decode()

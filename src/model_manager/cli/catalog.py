@@ -22,24 +22,32 @@ def status(session: Session) -> None:
     """
 
     def text(info: dict[str, Any]) -> None:
-        print_status(info["catalog"])
+        catalog = info["catalog"]
+        output.facts(
+            (
+                ("source", f"{catalog['root']} ({catalog['kind']})"),
+                ("revision", catalog["revision"]),
+                ("models", catalog["count"]),
+                ("read", output.ago(catalog["lastRefresh"])),
+                ("stale since", catalog["staleSince"]),
+                ("error", catalog["error"]),
+                ("problems", catalog["problems"]),
+            )
+        )
+        if catalog["problems"]:
+            _print_problems(session.client.get("catalog", "problems")["problems"])
 
     session.show(text, "system", "info")
 
 
-def print_status(catalog: dict[str, Any]) -> None:
-    age = catalog.get("ageSeconds")
-    output.facts(
-        (
-            ("source", catalog.get("source") or catalog.get("root")),
-            ("revision", catalog.get("revision")),
-            ("models", catalog.get("count")),
-            ("read", f"{output.human_seconds(age)} ago" if age is not None else None),
-            ("stale since", catalog.get("staleSince")),
-            ("error", catalog.get("error")),
-            ("problems", catalog.get("problems")),
-        )
-    )
+def _print_problems(problems: list[dict[str, Any]]) -> None:
+    """One `file:line:column:` line each, as compilers write them, so that editors can jump there."""
+    for problem in problems:
+        where = f"{problem['file']}:{problem['line']}:{problem['column']}"
+        field = f"{problem['field']}: " if problem["field"] else ""
+        output.say(f"{where}: {problem['severity']}: {field}{problem['message']}")
+        if problem["hint"]:
+            output.say(f"  {problem['hint']}")
 
 
 @app.command()
@@ -50,7 +58,9 @@ def refresh(session: Session) -> None:
     Example: model-manager catalog refresh
     """
     answer = session.client.post("refresh")
-    output.say(f"{answer.get('message', 'Catalog refreshed')}: {len(answer['models'])} models.")
+    revision = answer["revision"][:12]
+    output.say(f"{answer['message']}: {_count(len(answer['models']), 'model')} at commit {revision}.")
+    _print_problems(answer["problems"])
 
 
 @app.command()
@@ -63,16 +73,17 @@ def check(
 
     Example: model-manager catalog check ./catalog
     """
+    from msgspec import to_builtins
+
     from model_manager.catalog.check import check as problems_in
 
     problems = problems_in(path)
-    for problem in problems:
-        where = f"{problem.file}:{problem.line}:{problem.column}"
-        field = f"{problem.field}: " if problem.field else ""
-        output.say(f"{where}: {problem.severity}: {field}{problem.message}")
-        if problem.hint:
-            output.say(f"  {problem.hint}")
+    _print_problems(to_builtins(problems))
     errors = sum(problem.severity == "error" for problem in problems)
     warnings = len(problems) - errors
-    output.note(f"{errors} errors, {warnings} warnings" if problems else "No problems.")
+    output.note(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}." if problems else "No problems.")
     return FAILED if errors or (strict and warnings) else OK
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

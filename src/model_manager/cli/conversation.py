@@ -64,6 +64,8 @@ def _chunks(lines: Any) -> Iterator[dict[str, Any]]:
     for message in messages(lines):
         if message.data == "[DONE]":
             return
+        if not message.data:
+            continue
         chunk = json.loads(message.data)
         if "error" in chunk:
             raise _broken(chunk["error"])

@@ -2,17 +2,15 @@
 
 import json
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from model_manager.cli import output
 from model_manager.cli.command import Session, reading_command
 from model_manager.cli.exit_codes import NotReachable
+from model_manager.cli.progress import describe
 from model_manager.cli.sse import Message, messages
-
-if TYPE_CHECKING:
-    from model_manager.cli.client import Client
 
 RECONNECT_AFTER = 1.0
 """Seconds between two attempts to follow again after the stream broke off."""
@@ -35,10 +33,16 @@ def history(
 
     def text(answer: dict[str, Any]) -> None:
         rows = [
-            (e["createdAt"], e["event"], e.get("modelId"), _short(e.get("metadata")))
+            (
+                e["createdAt"],
+                e["event"],
+                e.get("modelId") or e["subject"],
+                e["actor"],
+                _short(e.get("metadata")),
+            )
             for e in answer["events"]
         ]
-        output.table(("TIME", "EVENT", "MODEL", "DETAILS"), rows, "Nothing has happened yet.")
+        output.table(("TIME", "EVENT", "SUBJECT", "BY", "DETAILS"), rows, "Nothing has happened yet.")
 
     session.show(text, "history", limit=limit)
 
@@ -51,43 +55,34 @@ def events(session: Session) -> None:
     """
     last_id: str | None = None
     while True:
-        try:
-            last_id = _follow(session, last_id)
-        except NotReachable as error:
-            if last_id is None:
-                raise
-            output.note(f"{error.sentence} Trying again.")
+        last_id = _follow(session, last_id)
         time.sleep(RECONNECT_AFTER)
 
 
 def _follow(session: Session, last_id: str | None) -> str | None:
     """Print events until the stream ends; the id to resume after."""
-    for message in stream(session.client, last_id):
-        last_id = message.id or last_id
-        if session.json:
-            output.say(message.data)
-        else:
-            output.say(_line(message))
+    headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
+    try:
+        with session.client.stream("GET", "events", headers=headers) as answer:
+            for message in messages(answer):
+                last_id = message.id or last_id
+                if message.data:
+                    output.say(message.data if session.json else _line(message))
+    except NotReachable as error:
+        if last_id is None:
+            raise
+        output.note(f"{error.sentence} Trying again.")
     return last_id
 
 
-def stream(client: "Client", last_id: str | None) -> Any:
-    headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
-    with client.stream("GET", "events", headers=headers) as answer:
-        yield from messages(answer)
-
-
 def _line(message: Message) -> str:
-    try:
-        data = json.loads(message.data)
-    except ValueError:
-        return f"{message.event}  {message.data}"
-    if not isinstance(data, dict):
-        return f"{message.event}  {message.data}"
-    kind = data.get("event") or data.get("kind") or message.event
-    when = data.get("createdAt") or data.get("time") or ""
-    subject = data.get("modelId") or data.get("subject") or ""
-    return f"{when}  {kind}  {subject}  {_short(data.get('metadata') or data.get('data'))}".strip()
+    data = json.loads(message.data)
+    if message.event == "progress":
+        return f"  {data['kind']} {data['subject']}: {describe(data['data']) or _short(data['data'])}"
+    if message.event == "gap":
+        return f"(some events after {data['after']} were missed; `model-manager history` has them)"
+    subject = data.get("modelId") or data["subject"]
+    return f"{data['createdAt']}  {data['event']}  {subject}  {_short(data.get('metadata'))}".rstrip()
 
 
 def _short(facts: Any) -> str:

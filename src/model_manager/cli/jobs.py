@@ -42,7 +42,6 @@ def show(session: Session, job: JobId) -> None:
     """
 
     def text(j: dict[str, Any]) -> None:
-        error = j.get("error") or {}
         output.facts(
             (
                 ("job", j["id"]),
@@ -53,8 +52,9 @@ def show(session: Session, job: JobId) -> None:
                 ("attempts", j.get("attempts")),
                 ("created", j.get("createdAt")),
                 ("updated", j.get("updatedAt")),
-                ("error", error if isinstance(error, str) else error.get("sentence")),
-                ("hint", j.get("hint") if isinstance(error, str) else error.get("hint")),
+                ("error", j.get("error")),
+                ("hint", j.get("hint")),
+                ("log", f"`model-manager jobs log {j['id']}`" if j["status"] == "failed" else None),
             )
         )
 
@@ -68,7 +68,8 @@ def cancel(session: Session, job: JobId) -> None:
 
     Example: model-manager jobs cancel 3f0c9a
     """
-    output.say(f"Job {job} is {session.client.post('jobs', job, 'cancel')['status']}.")
+    now = session.client.post("jobs", job, "cancel")
+    output.say(f"Job {job} is {'being cancelled' if now.get('cancelling') else now['status']}.")
 
 
 @app.command()
@@ -93,6 +94,25 @@ def wait(session: Session, job: JobId) -> None:
     output.say(f"Job {job} is completed.")
 
 
-def _subject(job: dict[str, Any]) -> Any:
+@app.command()
+@reading_command
+def log(
+    session: Session,
+    job: JobId,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000, help="How many, the last.")] = 200,
+) -> None:
+    """Show what a job's worker logged.
+
+    Example: model-manager jobs log 3f0c9a
+    """
+
+    def text(answer: dict[str, Any]) -> None:
+        for line in answer["lines"]:
+            output.say(line)
+
+    session.show(text, "jobs", job, "logs", lines=lines)
+
+
+def _subject(job: dict[str, Any]) -> str:
     payload = job.get("payload") or {}
-    return payload.get("target") or payload.get("id") or payload.get("hfModelId") or job.get("key")
+    return str(payload.get("modelId") or payload.get("hfModelId") or job.get("key"))

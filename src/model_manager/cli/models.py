@@ -24,12 +24,11 @@ def list_models(session: Session) -> None:
 
     def text(models: list[dict[str, Any]]) -> None:
         rows = [
-            (m["id"], m.get("displayName"), m.get("hfModelId") or "-", "stale" if m.get("stale") else "")
+            (m["id"], m["displayName"], m.get("task", "chat"), m.get("license"), _note(m))
             for m in sorted(models, key=lambda m: str(m["id"]))
         ]
-        output.table(
-            ("ID", "NAME", "HUB", "NOTE"), rows, "The catalog has no models; see `model-manager catalog`."
-        )
+        heads = ("ID", "NAME", "TASK", "LICENSE", "NOTE")
+        output.table(heads, rows, "The catalog has no models; see `model-manager catalog`.")
 
     session.show(text, "models")
 
@@ -52,6 +51,13 @@ def manifest(session: Session, model: ModelId) -> None:
     Example: model-manager models manifest demo -o json
     """
     session.show(lambda answer: _indented(answer["manifest"]), "models", model, "manifest")
+
+
+def _note(model: dict[str, Any]) -> str:
+    notes = [f"also {', '.join(model['aliases'])}"] if model.get("aliases") else []
+    if model.get("stale"):
+        notes.append("its file is broken, this is its last good version")
+    return "; ".join(notes)
 
 
 def _indented(value: Any) -> None:

@@ -1,11 +1,13 @@
 """`activate`, `deactivate` and `logs`: the commands about what a slot serves."""
 
+import json
 from typing import Annotated, Any
 
 import typer
 
 from model_manager.cli import output
 from model_manager.cli.command import Session, client_command
+from model_manager.cli.sse import messages
 from model_manager.cli.waiting import wait_for_activation
 
 Slot = Annotated[
@@ -81,4 +83,14 @@ def logs(
 
     Example: model-manager logs -f
     """
-    raise NotImplementedError
+    slot = slot or session.client.get("slots")["slots"][0]["name"]
+    if not follow:
+        for line in session.client.get("slots", slot, "logs", lines=lines)["lines"]:
+            output.say(line)
+        return
+    accept = {"Accept": "text/event-stream"}
+    with session.client.stream(
+        "GET", "slots", slot, "logs", headers=accept, lines=lines, follow="true"
+    ) as answer:
+        for message in messages(answer):
+            output.say(json.loads(message.data)["line"])

@@ -14,16 +14,20 @@ class Message:
 
 
 def messages(lines: Iterable[bytes]) -> Iterator[Message]:
-    """The events of a stream; comments (heartbeats) are skipped, an unfinished last event is dropped."""
+    """The events of a stream; comments (heartbeats) are skipped, an unfinished last event is dropped.
+
+    An id without data moves the place to resume from: it comes as a message with empty data.
+    """
     event = "message"
     last_id: str | None = None
+    moved = False
     data: list[str] = []
     for raw in lines:
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         if not line:
-            if data:
+            if data or moved:
                 yield Message(event, "\n".join(data), last_id)
-            event = "message"
+            event, moved = "message", False
             data = []
             continue
         name, _, value = line.partition(":")
@@ -33,4 +37,4 @@ def messages(lines: Iterable[bytes]) -> Iterator[Message]:
         elif name == "event":
             event = value
         elif name == "id":
-            last_id = value
+            last_id, moved = value, True

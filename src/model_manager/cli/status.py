@@ -18,10 +18,20 @@ def status(session: Session) -> None:
 
     Example: model-manager status
     """
-    session.show(_text, "slots")
+
+    def text(answer: dict[str, Any]) -> None:
+        info = session.client.get("system", "info")
+        output.say(f"Model Manager {info['version']} at {session.client.url}, platform {info['platform']}")
+        catalog = info["catalog"]
+        output.say(f"catalog: {catalog['count']} models at commit {catalog['revision'][:12] or '-'}")
+        for problem in info["problems"]:
+            output.say(f"problem: {problem}")
+        _slots(answer)
+
+    session.show(text, "slots")
 
 
-def _text(answer: dict[str, Any]) -> None:
+def _slots(answer: dict[str, Any]) -> None:
     for slot in answer["slots"]:
         output.say(f"{slot['name']}: {_sentence(slot)}")
         _details(slot["desired"] or {})

@@ -40,8 +40,9 @@ def wait_for_job(client: "Client", job_id: str, pause: Pause = time.sleep) -> di
         raise WorkFailed(
             f"Job {job_id} was cancelled.", f"`model-manager jobs retry {job_id}` runs it again."
         )
-    sentence, hint = failure_of(job)
-    raise WorkFailed(sentence or f"Job {job_id} failed.", hint or f"See `model-manager jobs show {job_id}`.")
+    raise WorkFailed(
+        job["error"] or f"Job {job_id} failed.", job["hint"] or f"See `model-manager jobs show {job_id}`."
+    )
 
 
 def wait_for_activation(client: "Client", activation_id: str, pause: Pause = time.sleep) -> dict[str, Any]:
@@ -66,14 +67,6 @@ def _starting_again(client: "Client", pause: Pause, activation: dict[str, Any]) 
     return bool(slot["state"] == "starting" and slot["desired"]["id"] == activation["id"])
 
 
-def failure_of(job: dict[str, Any]) -> tuple[str, str]:
-    """A failed job's sentence and hint."""
-    error = job.get("error") or ""
-    if isinstance(error, dict):
-        return str(error.get("sentence") or ""), str(error.get("hint") or "")
-    return str(error), str(job.get("hint") or "")
-
-
 def progress_text(job: dict[str, Any]) -> str:
     return describe(job.get("progress"))
 
@@ -86,7 +79,7 @@ def _show_phase(client: "Client", pause: Pause, activation: dict[str, Any], show
 
 
 def _doing(job: dict[str, Any]) -> str:
-    return f"{job.get('type', 'job')}: {job['status']}"
+    return f"{job['type']} {job['key']}: {job['status']}"
 
 
 def _failed(activation: dict[str, Any]) -> ActivationFailed:

@@ -29,6 +29,8 @@ def list_weights(session: Session) -> None:
             for w in answer["weights"]
         ]
         output.table(("NAME", "SIZE", "FILES", "USED BY"), rows, "No weights are installed.")
+        for folder in answer["notOurs"]:
+            output.note(f"Not ours: {folder['path']} ({output.human_size(folder['sizeBytes'])})")
 
     session.show(text, "weights")
 
@@ -47,7 +49,7 @@ def usage(session: Session) -> None:
                 ("volume", output.human_size(u["totalBytes"])),
                 ("used", output.human_size(u["usedBytes"])),
                 ("free", output.human_size(u["availableBytes"])),
-                ("weights", f"{u['modelCount']} models"),
+                ("weights", f"{output.human_size(u['installedBytes'])} in {u['modelCount']} folders"),
             )
         )
 
