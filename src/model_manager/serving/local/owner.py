@@ -201,9 +201,11 @@ class Owner:
 
     async def _stop(self, process: Process, reason: str) -> None:
         """Return when nothing of it is left; only then is its port free, and its memory."""
-        if not process.ended.is_set():
+        if process.ended.is_set():  # what it forked gets no grace, as in a container whose first process ends
+            stopping = asyncio.create_task(process.aclose())
+        else:
             self._update(state="stopping", ready=False, **({"reason": reason} if reason else {}))
-        stopping = asyncio.create_task(process.stop(self._keep.stop_grace))
+            stopping = asyncio.create_task(process.stop(self._keep.stop_grace))
         await asyncio.wait({stopping}, timeout=self._keep.stop_grace + STUCK_AFTER)
         if not stopping.done():
             self._update(reason="It does not end, even when killed: a device driver holds it.")
