@@ -171,7 +171,8 @@ class Database:
         self._readers.shutdown()
         for connection in self._opened:
             connection.close()
-        self._lock.note("")  # before the log goes, so that its absence is never taken for a loss
+        if self._is_in_place():
+            self._lock.note("")  # before the log goes, so that its absence is never taken for a loss
         self._connection.close()
         self._lock.release()
 
@@ -182,15 +183,17 @@ class Database:
 
     def _check_file(self) -> None:
         """A file that was deleted or replaced under us still takes writes, and loses them: refuse instead."""
-        try:
-            same = self.path.stat().st_ino == self._inode
-        except OSError:
-            same = False
-        if not same:
+        if not self._is_in_place():
             raise StateError(
                 f"{self.path} was deleted or replaced while in use: nothing was saved.",
                 "Restart the service; put the file back first if you have it.",
             )
+
+    def _is_in_place(self) -> bool:
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
 
     def _squeeze_wal(self) -> None:
         now = time.monotonic()

@@ -26,18 +26,20 @@ def ready_file(path: Path, steps: tuple[migrations.Migration, ...], was_open: bo
     """
     lost = None
     wal = wal_of(path)
+    log_is_gone = was_open and not wal.exists()  # asked before `damage_of` opens the file, which makes one
     if not path.exists():
-        if size_of(wal):
-            lost = f"{path} was gone, and only its log was left."
+        if was_open or size_of(wal):
+            lost = f"{path} was gone although the service had not closed it."
     elif damage := damage_of(path, steps[-1].version, whole=was_open or _suspect(path).exists()):
         lost = f"{path} was damaged ({damage})."
-    elif was_open and not wal.exists():
+    elif log_is_gone:
         sentence = f"{wal}, which held the newest changes, is gone: what was done last may be missing."
         _log.error(sentence)
         return sentence
     if lost:
         aside = _set_aside(path)
-        lost += f" It was moved to {aside}; the state starts empty, without the history and choices it held."
+        kept = f" What is left of it was moved to {aside}." if aside else ""
+        lost += f"{kept} The state starts empty, without the history and choices it held."
         _log.error(lost)
     if not path.exists():
         _create(path, steps)
@@ -61,7 +63,7 @@ def damage_of(path: Path, known: int, whole: bool) -> str:
         if whole or size <= CHECKED_WHOLE:
             [said] = connection.execute("PRAGMA quick_check(1)").fetchone()
             if said != "ok":
-                return " ".join(str(said).split())
+                return str(said).removeprefix("*** in database main ***").strip()
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
@@ -89,22 +91,27 @@ def _suspect(path: Path) -> Path:
     return path.with_name("state.suspect")
 
 
-def _set_aside(path: Path) -> Path:
-    """Move the file and its log to `state.db.damaged-<time>`; nothing is deleted but the index of the log."""
+def _set_aside(path: Path) -> Path | None:
+    """Move the file and its log to `state.db.damaged-<time>`; nothing is deleted but the index of the log.
+
+    Returns the new name, None when there was nothing to move.
+    """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     count = 1
     while aside.exists() or wal_of(aside).exists():
         count += 1
         aside = path.with_name(f"{path.name}.damaged-{stamp}-{count}")
+    if not size_of(wal_of(path)):  # looking at the file may have made one
+        wal_of(path).unlink(missing_ok=True)
     # The log first: were it left beside a new file, SQLite would play it into that one.
-    for old, new in ((wal_of(path), wal_of(aside)), (path, aside)):
-        if old.exists():
-            old.rename(new)
+    left = [(old, new) for old, new in ((wal_of(path), wal_of(aside)), (path, aside)) if old.exists()]
+    for old, new in left:
+        old.rename(new)
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
     _suspect(path).unlink(missing_ok=True)
     sync(path.parent)
-    return aside
+    return aside if left else None
 
 
 def _create(path: Path, steps: tuple[migrations.Migration, ...]) -> None:
