@@ -26,6 +26,13 @@ def do_echo(control: Control, message: dict[str, Any]) -> dict[str, Any]:
     return {"message": message, "environment": dict(os.environ)}
 
 
+def do_spy(control: Control, message: dict[str, Any]) -> dict[str, Any]:
+    """Write down all a worker can know."""
+    command = Path("/proc/self/cmdline").read_text()
+    _write(Path(message["out"]), json.dumps([message, dict(os.environ), command]))
+    return {}
+
+
 def do_wait(control: Control, message: dict[str, Any]) -> dict[str, Any]:
     """Work until cancelled, as a well-behaved worker does: then tidy up."""
     staging = Path(message["staging"]) if "staging" in message else None

@@ -63,6 +63,7 @@ class Jobs:
         self._on_end: list[Callable[[Job], None]] = []
         self._task: asyncio.Task[Any] | None = None
         self._closing = False
+        self._stopped = False
 
     # ---- asked for -------------------------------------------------------------------------------------------
 
@@ -110,7 +111,7 @@ class Jobs:
         waiting.add(ended)  # before the look, so that no end falls between the two
         try:
             job = await self.get(job_id)
-            if job.ended or self._closing:
+            if job.ended or self._stopped:
                 return job
             await asyncio.wait({ended}, timeout=timeout)
         finally:
@@ -185,7 +186,7 @@ class Jobs:
             ):  # writes are in order: after this one, every claim has begun
                 await self._database.write(lambda txn: None)
             await self._runner.stop()
-            self._wake_all()
+            self._end_waits()
 
     async def aclose(self) -> None:
         """Stop the workers; their jobs are pending again when this returns. May be called twice."""
@@ -193,7 +194,7 @@ class Jobs:
         self._wake.set()
         if self._task is not None and not self._task.done():
             await asyncio.wait({self._task})
-        self._wake_all()
+        self._end_waits()
 
     async def _patiently(self, step: Callable[[], Any]) -> None:
         """A disk that fails or is full delays the work and ends nothing."""
@@ -289,7 +290,8 @@ class Jobs:
         for callback in self._on_end:
             callback(job)
 
-    def _wake_all(self) -> None:
+    def _end_waits(self) -> None:
+        self._stopped = True
         for waiting in self._waiting.values():
             for ended in waiting:
                 if not ended.done():
