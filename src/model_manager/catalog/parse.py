@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from model_manager.catalog import explain, rules
 from model_manager.catalog.entry import Entry
-from model_manager.catalog.problem import Problem, Report
+from model_manager.catalog.problem import MOST, Problem, Report
 from model_manager.catalog.scan import Path, dotted, open_bracket, token_offset, too_deep
 from model_manager.catalog.suggest import close, did_you_mean
 
@@ -148,7 +148,7 @@ def _deep(text: str, report: Report) -> None:
 def _refused(text: str, refused: _Refused, report: Report) -> None:
     kind, *rest = refused.args
     if kind == "duplicate":
-        for path, offset in report.places.duplicates:
+        for path, offset in report.places.duplicates[:MOST]:
             report.at(offset, "is there twice in one object", "keep one of the two", path)
     elif kind == "constant":
         report.at(token_offset(text, rest[0]), f"`{rest[0]}` is no JSON number")
@@ -210,12 +210,9 @@ def _known(value: Any, struct: type[Struct], path: Path, report: Report) -> Any:
     for key, item in value.items():
         here = (*path, key)
         if key not in shape:
-            report.warn(
-                here,
-                "is no field of a catalog entry and is ignored",
-                _unknown_hint(key, shape, path),
-                key=True,
-            )
+            if not report.full:  # the search for close words is the dear part
+                hint = _unknown_hint(key, shape, path)
+                report.warn(here, "is no field of a catalog entry and is ignored", hint, key=True)
         elif item is None:
             continue
         elif (inner := shape[key]) is None:

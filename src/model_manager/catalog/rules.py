@@ -52,13 +52,15 @@ def _identity(entry: Entry, report: Report) -> None:
             f"is `{entry.id}`, but the file is named `{stem}.json`",
             f"name the file `{entry.id}.json`",
         )
+    names = {entry.id}
     for index, alias in enumerate(entry.aliases):
         if not _ALIAS.fullmatch(alias):
             report.error(
                 ("aliases", index), f"{shown(alias)} is no name: use letters, digits and . _ : / @ + -"
             )
-        elif alias == entry.id or alias in entry.aliases[:index]:
+        elif alias in names:
             report.warn(("aliases", index), "is there already")
+        names.add(alias)
     if entry.pooling and entry.task != "embed":
         report.warn(("pooling",), "has no effect without `task: embed`")
 
