@@ -35,19 +35,19 @@ class Peer:
         head = await self.reader.readuntil(b"\r\n\r\n")
         asked = Asked(head, b"")
         if asked.header(b"transfer-encoding") == b"chunked":
-            asked.body = await self._chunks()
+            asked.body = await self.chunks()
         else:
             asked.body = await self.reader.readexactly(int(asked.header(b"content-length") or b"0"))
         self.upstream.requests.append(asked)
         return asked
 
-    async def _chunks(self) -> bytes:
-        body = b""
+    async def chunks(self) -> bytes:
+        chunks = []
         while size := int(await self.reader.readuntil(b"\r\n"), 16):
-            body += await self.reader.readexactly(size)
+            chunks.append(await self.reader.readexactly(size))
             await self.reader.readexactly(2)
         await self.reader.readexactly(2)
-        return body
+        return b"".join(chunks)
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -90,15 +90,16 @@ async def ever(peer: Peer) -> None:
 class Upstream:
     """`async with Upstream(talk) as upstream:` serves each connection with `talk`."""
 
-    def __init__(self, talk: Talk = ever) -> None:
+    def __init__(self, talk: Talk = ever, port: int = 0) -> None:
         self.talk = talk
+        self.port = port
         self.requests: list[Asked] = []
         self.connections = 0
         self.left = 0
         self._talks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Upstream":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         return self
