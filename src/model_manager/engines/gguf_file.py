@@ -49,7 +49,7 @@ def context_length(path: Path) -> int | None:
                 value = _value(file, *struct.unpack("<I", file.read(4)))
                 if key.endswith(b".context_length") and isinstance(value, int):
                     return value
-        except (struct.error, KeyError, OverflowError):
+        except (struct.error, KeyError, ValueError, OverflowError):
             pass  # llama.cpp reads the header next and says exactly what is wrong with it
     return None
 
@@ -66,11 +66,11 @@ def _value(file: BinaryIO, kind: int) -> int | float | None:
         return None
     if kind == _ARRAY:
         item, count = struct.unpack("<IQ", file.read(12))
-        if item in _SCALARS:
+        if item == _STRING:
+            for _ in range(count):  # the file's end is an error below, whatever number stands here
+                _text(file)
+        else:  # arrays of arrays are not used, and no table has them
             file.seek(struct.calcsize("<" + _SCALARS[item]) * count, 1)
-        else:
-            for _ in range(min(count, 1 << 22)):
-                _value(file, item)
         return None
     code = "<" + _SCALARS[kind]
     return struct.unpack(code, file.read(struct.calcsize(code)))[0]  # type: ignore[no-any-return]
