@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,15 @@ def _move(file: PlannedFile, staging: Path, fetcher: Fetcher, pace: Pace, meter:
     for attempt in range(1, attempts + 1):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            return _write(file, target, fetcher, pace, meter)
+            with _removed_on_error(target):
+                return _write(file, target, fetcher, pace, meter)
         except Again as again:
-            target.unlink(missing_ok=True)
             meter.rewind(before)
             if attempt == attempts:
                 raise again.final from again
             pace.log(f"{again.final.sentence} Trying again ({attempt + 1} of {attempts}).")
             pace.wait(BACKOFF * 2 ** (attempt - 1) if again.wait is None else again.wait)
         except OSError as error:
-            target.unlink(missing_ok=True)
             raise disk_error(error, shown(file.path)) from error
     raise AssertionError("the last attempt returns or raises")
 
@@ -94,6 +94,16 @@ def _write(file: PlannedFile, target: Path, fetcher: Fetcher, pace: Pace, meter:
         if want and want != got:
             raise Again(mismatch(file.path, what, want, str(got)))
     return InstalledFile(path=file.path, size=written, sha256=sha256.hexdigest())
+
+
+@contextmanager
+def _removed_on_error(target: Path) -> Iterator[None]:
+    """A file that is not verified does not stay: its bytes are wanted by the next attempt."""
+    try:
+        yield
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
 
 def read_local(file: PlannedFile, size: int) -> Iterator[bytes]:
