@@ -122,20 +122,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(
             f"llama.cpp did not start with {params.model.path}; its own reason is in the lines above."
         )
+    stop = _stop_signal()
     _say(f"serving {options.alias} at {server.listening_address}")
-    _wait_for_stop()
+    stop.recv(1)
     # The server has no way to stop, and ending Python normally would wait for its threads.
     os._exit(0)
 
 
-def _wait_for_stop() -> None:
-    """Return on SIGTERM or SIGINT. By a wake-up socket: the signal may arrive on a thread of llama.cpp."""
+def _stop_signal() -> socket.socket:
+    """Readable after SIGTERM or SIGINT. A socket, for the signal may arrive on one of llama.cpp's threads."""
     reader, writer = socket.socketpair()
     writer.setblocking(False)
-    signal.set_wakeup_fd(writer.fileno())
+    signal.set_wakeup_fd(writer.detach())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    reader.recv(1)
+    return reader
 
 
 def _refuse(sentence: str) -> int:
