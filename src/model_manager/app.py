@@ -211,7 +211,7 @@ async def _build(settings: Settings, database: Database, token: str) -> _House:
         environment=outside(),
     )  # fmt: skip
     relay, targets, supervisor, watchdog = Relay(), Targets(settings.active_slot), Supervisor(), Watchdog()
-    runtimes = await asyncio.to_thread(load_runtimes, settings.runtimes_path)
+    runtimes = await asyncio.to_thread(load_runtimes, settings.runtimes_path, log.warning)
     platform = await _platform(settings, store, relay, runtimes)
     shared = Shared(
         database, events, jobs, platform, relay, targets, MemoryDesk(), Preparation(store, _payload),

@@ -106,6 +106,7 @@ def clean(arguments: Iterable[str], engine: Engine) -> tuple[tuple[str, ...], tu
 
 
 def _refusal(flag: Flag, grammar: Grammar) -> str | None:
+    """Why a flag may not stand, as the end of a sentence; None when it may."""
     if not flag.text:
         return "it is no flag, and the model server would take it for the model"
     name = flag_name(flag.text, grammar)

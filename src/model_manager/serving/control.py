@@ -207,10 +207,14 @@ class SlotLoop:
         self._asking = (key, asyncio.create_task(ask()))
 
     async def _succeed(self, row: Row, instance: Instance) -> None:
+        """Requests may come before the commit that says so, never after it and in vain."""
         seconds = self._waited(row)
-        await self._do.database.write(lambda txn: ledger.succeed(txn, self._do.events, row, seconds))
-        self._forget(row)
         self._serve(row, instance)
+        wanted = await self._do.database.write(lambda txn: ledger.succeed(txn, self._do.events, row, seconds))
+        if not wanted:
+            self._do.targets.close(self.slot)
+            return
+        self._forget(row)
         log.info("slot %s: %s is active", self.slot, row.model_id)
 
     def _serve(self, row: Row, instance: Instance) -> None:

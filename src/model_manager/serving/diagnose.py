@@ -51,9 +51,6 @@ LLAMA_CPP = (
         'Choose one with `"files"` in the catalog entry.'),
     Row("weights_incomplete", r"tensor '([^']*)' data is not within the file bounds",
         "The weights are incomplete: the file ends before the tensor {0}.", _AGAIN),
-    Row("weights_incomplete", r"gguf_init_from_\w+: failed to read (key-value pairs|magic|header|tensor \w+)"
-        r"(?!.*this GGUF file is version)",
-        "The weights are incomplete: the GGUF file ends within its {0}.", _AGAIN),
     Row("weights_not_gguf", r"invalid magic characters: '([^']*)', expected 'GGUF'",
         "The weights are not a GGUF file: it begins with {0!r}.",
         "A login or error page may have been stored in place of the file: check the source, then install again."),
@@ -63,6 +60,8 @@ LLAMA_CPP = (
     Row("weights_too_new", r"this GGUF file is version (\d+) but this software only supports up to version (\d+)",
         "The weights are newer than this engine: GGUF version {0}, and it reads up to {1}.",
         "Upgrade Model Manager, or install an older conversion of the model."),
+    Row("weights_incomplete", r"gguf_init_from_\w+: failed to read (key-value pairs|magic|header|tensor \w+)",
+        "The weights are incomplete: the GGUF file ends within its {0}.", _AGAIN),
     Row("unsupported_model", r"unknown model architecture: '([^']*)'",
         "This version of llama.cpp does not know the model architecture {0!r}.",
         "Upgrade Model Manager, or serve the model with vLLM."),
@@ -99,8 +98,7 @@ VLLM = (
         "Wait until what used it has ended, or lower `vllm.gpuMemoryUtilization`."),
     Row("out_of_gpu_memory", r"(HIP|CUDA) out of memory|torch\.OutOfMemoryError",
         "The GPU ran out of memory while the model was loaded.", _LOWER_VLLM),
-    Row("context_too_long", r"User-specified max_model_len \((\d+)\) is greater than the derived max_model_len"
-        r"(?:.*?\(?(?:max_position_embeddings|model_max_length)=(\d+))?",
+    Row("context_too_long", r"User-specified max_model_len \((\d+)\) is greater than the derived max_model_len",
         "The context of {0} tokens is longer than the model was made for.",
         "Lower `vllm.maxModelLen` in the catalog entry."),
     Row("context_too_long", r"User-specified max_model_len.*is greater than the derived max_model_len",
@@ -115,7 +113,7 @@ VLLM = (
     Row("no_gpu", r"Failed to infer device type|No HIP GPUs are available|No CUDA GPUs are available",
         "The model server found no GPU that it can use.",
         "Check the driver on this machine, or the entry's GPU request (`resources.limits`) on a cluster."),
-    Row("wrong_weights", r"(\S+) does not appear to have a file named (config\.json)",
+    Row("wrong_weights", r"(?:^|: )(\S{1,300}) does not appear to have a file named (config\.json)",
         "The weights are not what vLLM reads: there is no {1} in {0}.",
         "Check that the folder holds a whole Hugging Face repository; GGUF files need the llama-cpp runtime."),
     Row("weights_missing", r"Repo id must be in the form|Can't load the configuration of '?([^'\s]*)",
@@ -142,6 +140,8 @@ ANY = (
 )  # fmt: skip
 
 ROOT_CAUSE_ABOVE = "Engine core initialization failed. See root cause above"
+
+_LINES, _LINE, _GROUP = 200, 1000, 300
 
 NEVER_READY = "never_ready"
 ENDED = "ended"
@@ -178,20 +178,22 @@ def diagnose(
     `exit_code` is None while the process runs, and a negative signal number (or 128 + it) when one ended it; `reason`
     is what was last heard of it, as a sentence; `phase` the activation's when it failed.
     """
-    log = "\n".join(log_tail)
     return (
-        _from_log(log)
+        _from_log(log_tail)
         or _from_end(exit_code, log_tail)
         or (_never_ready(phase, log_tail, reason, waited_seconds) if exit_code is None else None)
         or _unknown(exit_code, log_tail, reason)
     )
 
 
-def _from_log(log: str) -> Diagnosis | None:
+def _from_log(log_tail: Sequence[str]) -> Diagnosis | None:
+    """Line by line, each cut: what a model server writes may be a megabyte without a line break."""
+    lines = [line[:_LINE] for line in log_tail[-_LINES:]]
     for row in (*LLAMA_CPP, *VLLM, *ANY):
-        if match := re.search(row.pattern, log):
-            groups = [group or "" for group in match.groups()]
-            return Diagnosis(row.code, row.sentence.format(*groups).strip(), row.hint)
+        for line in lines:
+            if match := re.search(row.pattern, line):
+                groups = [(group or "")[:_GROUP] for group in match.groups()]
+                return Diagnosis(row.code, row.sentence.format(*groups).strip(), row.hint)
     return None
 
 

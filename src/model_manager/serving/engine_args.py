@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from model_manager.catalog.entry import Entry
 from model_manager.errors import Unprocessable
-from model_manager.serving.arguments import clean
+from model_manager.serving.arguments import clean, flag_name, parse, split
+from model_manager.serving.flags import GRAMMARS
 from model_manager.serving.runtime import Engine
 
 
@@ -18,6 +19,16 @@ def engine_arguments(entry: Entry, engine: Engine, notes: list[str]) -> list[str
     words, left_out = clean((*extra, *entry.args), engine)
     notes += [*_unused_fields(entry, engine), *left_out]
     return [*own, *words]
+
+
+def requests_at_once(entry: Entry) -> int:
+    """How many contexts llama.cpp will hold at once, by the entry's `--parallel`; 1 without one."""
+    found = 1
+    for flag in parse(split(entry.args)):
+        if flag_name(flag.text, GRAMMARS["llama-cpp"]) == "parallel":
+            value = flag.inline or "".join(flag.values[:1])
+            found = int(value) if value.isascii() and value.isdigit() else 1
+    return max(1, found)
 
 
 def _vllm_arguments(entry: Entry) -> list[str]:

@@ -80,6 +80,7 @@ _LLAMA_CPP = Grammar(
         "t": "threads", "tb": "threads-batch", "b": "batch-size", "ub": "ubatch-size", "ngl": "n-gpu-layers",
         "fa": "flash-attn", "ctk": "cache-type-k", "ctv": "cache-type-v", "ncmoe": "n-cpu-moe",
     },
+    retired={"ctx-size": "`contextLength` says it, and the memory check reads it there"},
     allowed=words(
         "alias ctx-size parallel threads batch-size ubatch-size n-gpu-layers embedding embeddings pooling"
         " chat-template-file"

@@ -60,7 +60,14 @@ def _question(entry: Entry) -> tuple[str, dict[str, Any]]:
 
 
 def _has_output(body: Any) -> bool:
-    return isinstance(body, dict) and bool(body.get("choices") or body.get("data"))
+    """An embedding, or at least one token: a first token may be an invisible one, so the server's count is asked first."""
+    if not isinstance(body, dict):
+        return False
+    usage = body.get("usage")
+    if body.get("choices") and isinstance(usage, dict) and "completion_tokens" in usage:
+        return bool(usage["completion_tokens"])
+    choices = [choice for choice in body.get("choices") or [] if isinstance(choice, dict)]
+    return any(choice.get("text") for choice in choices) or bool(body.get("data"))
 
 
 def _message(body: Any) -> str:

@@ -13,7 +13,7 @@ KINDS = frozenset({"persistentVolumeClaim", "secret", "configMap", "emptyDir"})
 def render_mounts(entry: Entry, notes: list[str]) -> list[dict[str, Any]]:
     """Without one at the weights' own place: KServe mounts them there, and two mounts at one path refuse the pod."""
     mounts: dict[str, dict[str, Any]] = {}
-    for mount in entry.volumerender_mounts:
+    for mount in entry.volume_mounts:
         path = str(mount.get("mountPath", "")).rstrip("/")
         if path == MODEL_PATH:
             notes.append(f"The volume mount at {MODEL_PATH} is left out: `storageUri` is mounted there.")
