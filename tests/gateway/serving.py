@@ -1,0 +1,168 @@
+"""The gateway as clients meet it: under uvicorn, behind the outermost middleware, asked byte by byte."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import uvicorn
+
+from model_manager.errors import NotFound, Unavailable
+from model_manager.gateway import Target, routes
+from model_manager.http.application import application
+from model_manager.relay import Relay
+from tests.relay.upstream import Talk, Upstream
+
+CHAT = "/v1/chat/completions"
+
+
+class Slots:
+    """Two slots as the composition root would show them; `found` and `in_flight` say what the gateway did."""
+
+    def __init__(self, url: str, other: str = "http://127.0.0.1:1") -> None:
+        self.targets = {
+            "demo": Target(slot="active-llm", url=url, key="upstream-k3y", served_name="served-demo"),
+            "other": Target(slot="second", url=other, key=None, served_name="other"),
+        }
+        self.found: list[str | None] = []
+        self.in_flight = 0
+
+    def find(self, model: str | None) -> Target:
+        self.found.append(model)
+        if model == "starting":
+            raise Unavailable("The model 'starting' is being started.", "Ask again soon.", retry_after=2)
+        try:
+            return self.targets[model or "demo"]
+        except KeyError:
+            raise NotFound(f"The model {model!r} is not served; active: demo, other.") from None
+
+    def models(self) -> list[dict[str, Any]]:
+        return [{"id": name, "object": "model", "created": 0, "owned_by": "x"} for name in self.targets]
+
+    @contextmanager
+    def lease(self, target: Target) -> Iterator[None]:
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+
+class Gateway:
+    """Where the gateway listens, and what it observed."""
+
+    def __init__(self, port: int, slots: Slots) -> None:
+        self.port, self.slots = port, slots
+        self.statuses: list[int] = []
+
+    async def connect(self) -> "Client":
+        return Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 24))
+
+    async def ask(
+        self, body: Any = None, path: str = CHAT, method: str = "POST", headers: dict[str, str] | None = None
+    ) -> "Answer":
+        client = await self.connect()
+        try:
+            await client.send(body, path, method, headers)
+            return await client.answer()
+        finally:
+            client.leave()
+
+
+class Answer:
+    """All that came until the gateway closed; `complete` when its framing says that it is whole."""
+
+    def __init__(self, data: bytes) -> None:
+        head, _, rest = data.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        self.status = int(lines[0].split()[1])
+        self.headers = [
+            (name.lower(), value) for name, _, value in (line.partition(": ") for line in lines[1:])
+        ]
+        if self.header("transfer-encoding") == "chunked":
+            self.body, self.complete = unchunked(rest)
+        else:
+            self.body = rest
+            self.complete = len(rest) == int(self.header("content-length") or -1)
+
+    def header(self, name: str) -> str | None:
+        return dict(self.headers).get(name)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        error: dict[str, Any] = json.loads(self.body)["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        return error
+
+
+def unchunked(data: bytes) -> tuple[bytes, bool]:
+    body = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        if int(size, 16) == 0:
+            return body, data == b"\r\n"
+        body, data = body + data[: int(size, 16)], data[int(size, 16) + 2 :]
+    return body, False
+
+
+class Client:
+    """One connection of a client."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def send(
+        self,
+        body: Any = None,
+        path: str = CHAT,
+        method: str = "POST",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        given = {"Host": "gateway", "Connection": "close", "Content-Type": "application/json"}
+        given |= {"Content-Length": str(len(data))} | (headers or {})
+        lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        self.writer.write(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + data)
+        await self.writer.drain()
+
+    async def answer(self) -> Answer:
+        return Answer(await self.reader.read(-1))
+
+    def leave(self) -> None:
+        self.writer.transport.abort()
+
+
+@asynccontextmanager
+async def serving(slots: Slots, **timeouts: float) -> AsyncIterator[Gateway]:
+    """Serve the gateway on a port of its own."""
+    relay = Relay()
+    listener = socket.create_server(("127.0.0.1", 0))
+    gateway = Gateway(listener.getsockname()[1], slots)
+    app = application(
+        (),
+        version="0",
+        token=None,
+        reads_open=True,
+        closing=asyncio.Event(),
+        others=routes(slots, relay, **timeouts),
+        observe=lambda method, path, status, seconds: gateway.statuses.append(status),
+    )
+    config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listener])  # not `serve`, which takes the process's signals
+    try:
+        yield gateway
+    finally:
+        await server.shutdown(sockets=[listener])
+        await relay.aclose()
+
+
+@asynccontextmanager
+async def behind(talk: Talk, **timeouts: float) -> AsyncIterator[tuple[Upstream, Gateway]]:
+    """A scripted server as the model `demo`, and the gateway before it."""
+    async with Upstream(talk) as upstream, serving(Slots(upstream.url), **timeouts) as gateway:
+        yield upstream, gateway
