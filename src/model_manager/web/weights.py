@@ -6,12 +6,14 @@ from typing import Any
 from msgspec import Struct
 
 from model_manager import commands
+from model_manager.catalog.entry import HfModelId
 from model_manager.commands import Parts
 from model_manager.errors import NotFound
 from model_manager.http.routing import Reply, Request, Route
 from model_manager.web.jobs import JobView, job_view
 from model_manager.weights.disk import amount
 from model_manager.weights.installed import InstalledFile, InstalledWeights
+from model_manager.weights.names import check_folder
 
 
 class WeightInfo(Struct, rename="camel"):
@@ -67,7 +69,7 @@ class Install(Struct, rename="camel", forbid_unknown_fields=True):
     """Either `id`, a model of the catalog, or `hfModelId`, a Hub repository with its optional particulars."""
 
     id: str | None = None
-    hf_model_id: str | None = None
+    hf_model_id: HfModelId | None = None
     revision: str | None = None
     target: str | None = None
     files: tuple[str, ...] = ()
@@ -109,6 +111,8 @@ async def weights_info(parts: Parts, name: str) -> WeightDetails:
 
 async def install_weights(parts: Parts, body: Install, request: Request) -> Reply[Queued]:
     """Install weights, in a job. The same installation asked for twice is one job."""
+    if body.target is not None:
+        check_folder(body.target)
     job = await commands.install(
         parts,
         model_id=body.id,
