@@ -6,7 +6,10 @@ what it shows is what the API said. The client's calls block, so they run in a t
 
 import asyncio
 import errno
+import shlex
+import shutil
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -93,7 +96,7 @@ async def _serve(settings: Settings, check: bool) -> int:
             output.say("Stopping.")
             code = exit_codes.OK
     if check and code == exit_codes.OK:
-        step("Everything is stopped again, and the whole way took this long", began)
+        output.say(f"Everything is stopped again. The whole way took {time.monotonic() - began:.1f} s.")
     return code
 
 
@@ -129,14 +132,16 @@ def _forget(walk: "asyncio.Task[None]") -> None:
 
 def _say_next(settings: Settings, service: app.RunningService) -> None:
     """What to type next. The token's place is told, never the token."""
-    state = settings.state_path
+    state, command = settings.state_path, command_name(Path(sys.argv[0]), Path.cwd())
     output.say("Next, in another terminal:\n")
+    if settings.origins.get("state_path") != "default":
+        output.say(f"  export STATE_PATH={shlex.quote(str(state))}")
     output.facts(
         (
-            ("  model-manager chat", "talk to it"),
-            ("  model-manager models", "see what else the catalog offers"),
-            ('  model-manager run ID "hello"', "switch to another model and ask it"),
-            ("  model-manager status", "see what is served, and why"),
+            (f"  {command} chat", "talk to it"),
+            (f"  {command} models", "see what else the catalog offers"),
+            (f'  {command} run ID "hello"', "switch to another model and ask it"),
+            (f"  {command} status", "see what is served, and why"),
         )
     )
     output.say()
@@ -151,13 +156,23 @@ def _say_next(settings: Settings, service: app.RunningService) -> None:
     output.say("\nCtrl-C stops it; the next start goes on where it was.")
 
 
+def command_name(program: Path, here: Path) -> str:
+    """How to call this program again: by its name where the shell finds it, else by the path it was started by."""
+    found = shutil.which("model-manager")
+    if found or program.name != "model-manager":
+        return "model-manager"
+    inside = program.absolute().is_relative_to(here)
+    return str(program.absolute().relative_to(here) if inside else program.absolute())
+
+
 def _catalog_lines(settings: Settings, service: app.RunningService) -> list[tuple[str, object]]:
     """Where the catalog lies; and when it is the starter repository on this machine, how to change it."""
     path = service.catalog_path
     if path is None or settings.catalog_root:
         return [("The catalog", settings.catalog_url or path)]
-    folder = path / settings.catalog_models_subdir
+    seconds = output.human_seconds(settings.catalog_refresh_interval)
     return [
-        ("The catalog", f"{path}, a Git repository"),
-        ("To change it", f'edit a file in {folder}, then: git -C {path} commit -am "Why"'),
+        ("The catalog", f"{path}, a Git repository, read every {seconds}"),
+        ("To change it", f"edit or add a file in {path / settings.catalog_models_subdir}, then"),
+        ("", f'git -C {path} add -A && git -C {path} commit -m "Why"'),
     ]

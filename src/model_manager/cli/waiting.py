@@ -16,7 +16,7 @@ from model_manager.errors import ActivationFailed, WorkFailed
 if TYPE_CHECKING:
     from model_manager.cli.client import Client
 
-LOOK_EVERY = 0.2
+LOOK_EVERY = 0.1
 """Seconds between two looks: quick for the eye, and a handful of cheap requests for the service."""
 
 PATIENCE = 30.0

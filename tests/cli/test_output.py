@@ -1,0 +1,141 @@
+"""What people and programs see."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from model_manager.cli.output import ago, human_seconds, human_size
+from tests.cli.conftest import Run
+from tests.cli.service import Reply, Service
+from tests.waiting import until_sync
+
+NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(None, "-"), (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (774_880, "774.9 kB"), (8e12, "8.0 TB")],
+)
+def test_sizes(size: float | None, text: str) -> None:
+    assert human_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.25, "0.2 s"), (42, "42 s"), (185, "3 min 5 s"), (7500, "2 h 5 min"), (300_000, "3 d")],
+)
+def test_seconds(seconds: float | None, text: str) -> None:
+    assert human_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (None, "-"),
+        ("2026-11-24T12:00:00.000Z", "now"),
+        ("2026-11-24T11:59:00Z", "1 min 0 s ago"),
+        ("2026-11-24T11:00:00", "1 h 0 min ago"),
+        ("2026-11-24T12:00:30Z", "now"),
+        ("yesterday", "yesterday"),
+    ],
+)
+def test_how_long_ago(time: str | None, text: str) -> None:
+    assert ago(time, NOW) == text
+
+
+READING = [
+    (("status",), "/slots"),
+    (("models",), "/models"),
+    (("models", "list"), "/models"),
+    (("models", "show", "a"), "/models/a"),
+    (("models", "manifest", "a"), "/models/a/manifest"),
+    (("catalog",), "/system/info"),
+    (("weights",), "/weights"),
+    (("weights", "usage"), "/weights/usage"),
+    (("weights", "info", "a"), "/weights/a/info"),
+    (("jobs",), "/jobs"),
+    (("jobs", "show", "a"), "/jobs/a"),
+    (("jobs", "log", "a"), "/jobs/a/logs"),
+    (("activations",), "/activations"),
+    (("activations", "show", "a"), "/activations/a"),
+    (("history",), "/history"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path"), READING, ids=lambda value: " ".join(value) if value[0] != "/" else ""
+)
+def test_json_is_the_apis_own(run: Run, service: Service, arguments: tuple[str, ...], path: str) -> None:
+    """Byte for byte in a pipe, whatever is in it."""
+    body = b'{"a":1.50,"b":[],  "c":"\\u00e9\xc3\xa9","d":12345678901234567890}'
+    service.on("GET", path, Reply(body))
+    assert run(*arguments, "-o", "json") == (0, body.decode() + "\n", "")
+
+
+def test_empty_lists_are_sentences(run: Run, service: Service) -> None:
+    empty: dict[str, Any] = {"jobs": [], "events": [], "activations": [], "weights": [], "notOurs": []}
+    for path in ("/jobs", "/history", "/activations", "/weights"):
+        service.on("GET", path, empty)
+        code, out, err = run(path[1:])
+        assert (code, out) == (0, "")
+        assert err.endswith(".\n")
+
+
+def test_tables_line_up(run: Run, service: Service) -> None:
+    service.on(
+        "GET",
+        "/models",
+        [{"id": "b", "displayName": "B", "stale": True}, {"id": "long-id", "displayName": "A"}],
+    )
+    assert run("models").out.splitlines() == [
+        "ID       NAME  TASK  LICENSE  NOTE",
+        "b        B     chat  -        its file is broken, this is its last good version",
+        "long-id  A     chat  -        -",
+    ]
+
+
+def test_limits_are_passed_on(run: Run, service: Service) -> None:
+    service.on("GET", "/jobs", {"jobs": []})
+    run("jobs", "-n", "7")
+    assert service.asked[0].query == {"limit": ["7"]}
+
+
+SLOT = {"name": "active-llm", "serving": None, "lastGood": None, "inFlight": 0}
+
+
+@pytest.mark.parametrize(
+    ("slot", "sentence"),
+    [
+        ({"state": "empty", "desired": None}, "active-llm: empty. Activate a model: `model-manager run ID`."),
+        ({"state": "active", "desired": {"modelId": "a"}}, "active-llm: a is active."),
+        ({"state": "failed", "desired": {"modelId": "a"}}, "active-llm: a failed and nothing serves."),
+        (
+            {"state": "installing", "desired": {"modelId": "a"}, "serving": "b"},
+            "active-llm: a is on its way (installing); b still serves.",
+        ),
+    ],
+    ids=lambda value: value["state"] if isinstance(value, dict) else "",
+)
+def test_status_in_words(run: Run, service: Service, slot: dict[str, Any], sentence: str) -> None:
+    catalog = {"count": 3, "revision": "1a2b3c4d5e6f7a8b"}
+    info = {"version": "0.1.0", "platform": "local", "catalog": catalog, "problems": ["The disk is full."]}
+    service.on("GET", "/system/info", info)
+    service.on("GET", "/slots", {"slots": [SLOT | slot]})
+    lines = run("status").out.splitlines()
+    assert lines[1:4] == ["catalog: 3 models at commit 1a2b3c4d5e6f", "problem: The disk is full.", sentence]
+
+
+def test_events_resume_where_they_broke_off(service: Service) -> None:
+    """W16 as a client sees it: the second connection asks for what followed the last id."""
+    event = b'id: 7\ndata: {"id":"7","event":"e","subject":"s","actor":"a","createdAt":"t"}\n\n'
+    service.on("GET", "/events", Reply(iter([b"id: 6\n\n", event]), content_type="text/event-stream"))
+    command = [sys.executable, "-m", "model_manager", "events", "--url", service.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as follower:
+        assert follower.stdout
+        assert follower.stdout.readline() == "t  e  s\n"
+        until_sync(lambda: len(service.asked) == 2)
+        follower.terminate()
+    assert [asked.headers.get("last-event-id") for asked in service.asked] == [None, "7"]
