@@ -108,7 +108,10 @@ class EventLog:
         """Events with `after < seq < before`, at most `limit` (and PAGE_LIMIT), of one kind or subject."""
         conditions: list[str] = ["seq > ?"]
         values: list[int | str] = [after]
-        for condition, value in (("seq < ?", before), ("kind = ?", kind), ("subject = ?", subject)):
+        of_kind = (
+            "kind = ?" if subject is None else "+kind = ?"
+        )  # with `+` it chooses no index: the subject does
+        for condition, value in (("seq < ?", before), (of_kind, kind), ("subject = ?", subject)):
             if value is not None:
                 conditions.append(condition)
                 values.append(value)

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from model_manager.events import EventLog
 from model_manager.jobs.job import WorkerSpec
 from model_manager.jobs.queue import Jobs
@@ -28,4 +30,5 @@ async def serve(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1])))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # the loop that serves in production
+        runner.run(serve(Path(sys.argv[1])))

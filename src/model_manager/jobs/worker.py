@@ -6,6 +6,7 @@ retryable}}`. When stdin ends, or the parent does, the service is gone and the w
 """
 
 import ctypes
+import io
 import os
 import signal
 import sys
@@ -138,6 +139,8 @@ def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # the exit may be sudden
     return heard, out
 
 

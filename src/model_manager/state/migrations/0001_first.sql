@@ -9,7 +9,7 @@ CREATE TABLE events (
     data    TEXT NOT NULL                       -- JSON object
 ) STRICT;
 CREATE INDEX events_by_kind ON events (kind, seq);
-CREATE INDEX events_by_subject ON events (subject, seq);
+CREATE INDEX events_by_subject ON events (subject, seq, kind);  -- `kind` is filtered without a look at the row
 
 CREATE TABLE jobs (
     seq        INTEGER PRIMARY KEY AUTOINCREMENT,
