@@ -3,7 +3,7 @@
 KServe's documents, unchanged: what is written for a cluster works on a single machine, if it names a command.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from model_manager.serving.runtime import ServingRuntime
 
 PACKAGED = Path(__file__).with_suffix("")
 MAX_BYTES = 1 << 20
+MAX_DEPTH = 64
 KINDS = ("ServingRuntime", "ClusterServingRuntime")
 
 
@@ -57,20 +58,33 @@ def _documents(path: Path) -> Iterator[Any]:
 
     loader = _strict_loader()
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader)):
-            raise BadRuntime(f"{path.name}: aliases (`*name`) are not read; write the value out.")
+        _check_shape(yaml.parse(text, Loader=loader), path.name)
         yield from (document for document in yaml.load_all(text, Loader=loader) if document is not None)
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         raise BadRuntime(f"{path.name}{line}: {getattr(e, 'problem', None) or 'this is not YAML'}.") from e
-    except RecursionError as e:
-        raise BadRuntime(f"{path.name}: it is nested too deeply.") from e
+
+
+def _check_shape(events: Iterable[Any], file: str) -> None:
+    """Before anything is built of it: no aliases (nine of them nine times are millions) and a bounded depth."""
+    import yaml
+
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise BadRuntime(f"{file}: aliases (`*name`) are not read; write the value out.")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise BadRuntime(f"{file}: it is nested more than {MAX_DEPTH} deep.")
 
 
 def _text(path: Path) -> str:
     try:
-        data = path.read_bytes()[: MAX_BYTES + 1]
+        if not path.is_file():  # a pipe would hold up the start
+            raise BadRuntime(f"{path.name}: it is not a file.")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise BadRuntime(f"{path.name}: it is larger than 1 MiB.")
         return data.decode("utf-8")
