@@ -266,7 +266,7 @@ def test_t4_a_hostile_file_costs_no_more_than_its_size(data: bytes) -> None:
     assert len(data) <= MAX_SIZE
     started = time.process_time()
     _, problems = parse(data, "models/a.json")
-    assert time.process_time() - started < 5.0  # quadratic work on a megabyte would take minutes
+    assert time.process_time() - started < 10.0  # quadratic work on a megabyte takes minutes
     assert 0 < len(problems) <= 101
 
 
