@@ -4,6 +4,7 @@ Every module logs through `logging.getLogger(__name__)`. Which request or activa
 kept in context variables, so nobody passes ids along for the sake of the log.
 """
 
+import json
 import logging
 import re
 import sys
@@ -12,8 +13,6 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 from urllib.parse import quote
-
-import msgspec
 
 from model_manager.errors import ModelManagerError
 
@@ -27,8 +26,9 @@ _SHORTEST_SECRET = 6  # a shorter one would blot out half of every line, and is 
 
 _secrets: set[str] = set()
 _pattern: re.Pattern[str] | None = None
-# A line break or an escape sequence in a message could forge a line or drive the reader's terminal.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# A line break or an escape sequence could forge a line or drive the reader's terminal; a lone surrogate, as in
+# a file name that is not UTF-8, cannot be written at all.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def register_secret(value: str | None) -> None:
@@ -112,19 +112,11 @@ class JSONFormatter(_Formatter):
         }
         if trace := self._trace(record):
             fields["trace"] = trace
-        return _encodable(fields)
+        return json.dumps(fields)  # in ASCII: neither lone surrogates nor U+2028 can spoil a line
 
 
 def _context() -> tuple[tuple[str, str], ...]:
     return ("request", request_id.get()), ("activation", activation_id.get())
-
-
-def _encodable(fields: dict[str, str]) -> str:
-    try:
-        return msgspec.json.encode(fields).decode()
-    except UnicodeEncodeError:  # a lone surrogate, as in a file name that is not UTF-8
-        safe = {name: value.encode("utf-8", "replace").decode() for name, value in fields.items()}
-        return msgspec.json.encode(safe).decode()
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from model_manager.gateway.passing import Passage
+from model_manager.relay import Relay
 from tests.gateway.serving import CHAT, Slots, behind, serving
 from tests.relay.upstream import Peer, Talk, Upstream, answering, ever
 from tests.waiting import until
@@ -508,6 +510,37 @@ async def test_a_finished_answer_is_not_taken_for_a_client_that_left() -> None:
         client.leave()
         assert gateway.statuses == [200] * 20
         assert upstream.connections == 1
+
+
+async def test_the_client_s_end_after_the_last_message_interrupts_nobody() -> None:
+    """An HTTP server may report it while it still sends that message."""
+    sent: list[Any] = []
+    over = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        if not received:
+            received.append(True)
+            return {"type": "http.request", "body": b"{}"}
+        await over.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if not message.get("more_body", True):
+            over.set()
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+    scope = {"type": "http", "headers": [(b"content-length", b"2")]}
+    relay = Relay()
+    for answer in (GOOD, SSE + chunk(b"data: 1\n\n") + END):
+        received: list[bool] = []
+        sent.clear()
+        over.clear()
+        async with Upstream(answering(answer)) as upstream:
+            await Passage(CHAT, Slots(upstream.url), relay)(scope, receive, send)
+        assert [message.get("more_body") for message in sent][-1] is False
+    await relay.aclose()
 
 
 class Flood(Upstream):
