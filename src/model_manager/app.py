@@ -29,7 +29,7 @@ from model_manager.catalog.snapshot import CatalogItem
 from model_manager.catalog.source import open_source
 from model_manager.catalog.starter import create_starter
 from model_manager.commands import INSTALL, Parts, install_payload
-from model_manager.errors import SettingsError
+from model_manager.errors import SettingsError, Unavailable
 from model_manager.events import EventLog
 from model_manager.http.application import application
 from model_manager.jobs.job import Job, WorkerSpec
@@ -204,7 +204,11 @@ async def _build(settings: Settings, database: Database, token: str) -> _House:
     for sentence in await asyncio.to_thread(store.prepare):
         log.info("%s", sentence)
     catalog, catalog_path = _catalog(settings, database, events)
-    worker = WorkerSpec("model_manager.weights.install", _install_message(settings, store, catalog))
+    worker = WorkerSpec(
+        "model_manager.weights.install",
+        _install_message(settings, store, catalog),
+        cleanup=lambda payload: asyncio.to_thread(store.discard, payload["folder"]),
+    )
     jobs = Jobs(
         database, events, {INSTALL: worker},
         concurrency=settings.job_concurrency, log_folder=settings.state_path / "logs" / "jobs",
@@ -311,7 +315,7 @@ def _install_message(settings: Settings, store: WeightStore, catalog: Catalog) -
             **payload,
             "root": str(store.root),
             "reserve": settings.disk_reserve,
-            "tree": str(catalog.tree()),
+            "tree": await _tree(catalog, payload),
             "fileRoots": [str(folder) for folder in settings.file_sources],
             "hubEndpoint": settings.hub_endpoint,
             "timeout": settings.weights_install_timeout,
@@ -319,6 +323,18 @@ def _install_message(settings: Settings, store: WeightStore, catalog: Catalog) -
         }
 
     return prepare
+
+
+async def _tree(catalog: Catalog, payload: dict[str, Any]) -> str | None:
+    """The catalog's folder for a source inside it. Right after a start, the catalog may have to be read first."""
+    uri = (payload["entry"].get("source") or {}).get("uri", "")
+    if not uri.startswith("file:"):
+        return None
+    try:
+        return str(catalog.tree())
+    except Unavailable:
+        await catalog.refresh()
+        return str(catalog.tree())
 
 
 def _info(settings: Settings) -> dict[str, Any]:

@@ -85,11 +85,11 @@ async def test_a_model_that_fails_is_replaced_by_the_last_good_one(
         assert said in failed.reason
         assert code is None or failed.code == code
         assert failed.log_tail
+        await until(lambda: _result(h, failed.id, "restored"))
         await h.serves("good")
-        failed = await commands.get_activation(h.parts, failed.id)
-        assert failed.result == "restored"
         assert (await h.chat())[1]["model"] == "good"
-        assert failed.restored_by == (await commands.get_slot(h.parts, "active-llm")).last_good
+        restored = await commands.get_activation(h.parts, failed.id)
+        assert restored.restored_by == (await commands.get_slot(h.parts, "active-llm")).last_good
 
 
 async def test_a_model_that_is_never_ready_fails_at_its_deadline(tmp_path: Path) -> None:
@@ -137,6 +137,10 @@ async def test_wishes_in_the_middle_of_a_switch_end_at_the_last(tmp_path: Path) 
 
 async def _phase(h: House, activation_id: str, phase: str) -> bool:
     return (await commands.get_activation(h.parts, activation_id)).phase == phase
+
+
+async def _result(h: House, activation_id: str, result: str) -> bool:
+    return (await commands.get_activation(h.parts, activation_id)).result == result
 
 
 async def test_requests_in_flight_end_before_the_old_model_is_stopped(tmp_path: Path) -> None:

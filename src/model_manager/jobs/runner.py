@@ -16,6 +16,9 @@ CANCEL_SECONDS = 1.0
 
 PROGRESS_SECONDS = 0.5
 
+PASSING = (502, 503, 504)
+"""Statuses of what may be there again in a moment: a job that could not be prepared for it is tried again."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -96,7 +99,7 @@ class Runner:
             try:
                 outcome = await self._outcome(attempt)
             except ModelManagerError as error:
-                outcome = _failed(error.code, error.sentence, error.hint)
+                outcome = _failed(error.code, error.sentence, error.hint, retryable=error.status in PASSING)
             except Exception as error:
                 _log.exception("job %s could not be run", attempt.job.id)
                 outcome = _failed("internal", f"The job could not be run: {type(error).__name__}.")
@@ -146,5 +149,5 @@ class Runner:
             _log.warning("job %s left something behind: %s", job.id, error)
 
 
-def _failed(code: str, sentence: str, hint: str = "") -> Outcome:
-    return Outcome(error={"code": code, "sentence": sentence, "hint": hint})
+def _failed(code: str, sentence: str, hint: str = "", retryable: bool = False) -> Outcome:
+    return Outcome(error={"code": code, "sentence": sentence, "hint": hint}, retryable=retryable)

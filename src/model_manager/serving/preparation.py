@@ -8,6 +8,7 @@ from typing import Any
 from model_manager.catalog.entry import Entry
 from model_manager.errors import ModelManagerError
 from model_manager.serving.admission import estimate_gguf
+from model_manager.serving.engine_args import requests_at_once
 from model_manager.serving.ledger import Row
 from model_manager.weights.gguf import read_gguf
 from model_manager.weights.installed import InstalledWeights
@@ -60,4 +61,4 @@ class Preparation:
         except ModelManagerError:
             return None  # the engine will say what is wrong with the file, in the log that is shown
         total = sum(file.stat().st_size for file in files)
-        return estimate_gguf(header, row.entry.context_length, total)
+        return estimate_gguf(header, row.entry.context_length, total, requests_at_once(row.entry))

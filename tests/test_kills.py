@@ -1,0 +1,201 @@
+"""C1: `kill -9` of the whole service at any moment of an install or a switch leaves nothing wrong.
+
+The service runs as a user runs it, as a process of its own; its model servers are real processes too.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_manager.relay import Relay
+from tests.house import runtime, write_catalog, write_runtimes
+from tests.waiting import until
+
+MOMENTS = 10
+WEIGHTS_BYTES = 24 << 20
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Path:
+    write_runtimes(
+        tmp_path / "runtimes", [runtime("well", "late:0.2"), runtime("never-ready", "never_ready")]
+    )
+    write_catalog(tmp_path / "catalog", {"a": "well", "b": "well", "bad": "never-ready"})
+    for name in ("a", "b"):
+        (tmp_path / "catalog/weights" / name / "big.bin").write_bytes(
+            random.Random(name).randbytes(WEIGHTS_BYTES)
+        )
+    return tmp_path
+
+
+@contextmanager
+def service(ground: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [
+        sys.executable, "-m", "model_manager", "serve", "--server-port=0", f"--state-path={ground / 'state'}",
+        f"--catalog-root={ground / 'catalog'}", f"--runtimes-path={ground / 'runtimes'}", "--disk-reserve=0",
+        "--stop-timeout=1s", "--reconcile-interval=1s", "--activation-timeout=20s", "--log-format=text",
+    ]  # fmt: skip
+    environment = {"HOME": str(ground), "PATH": os.defpath}
+    with (ground / "service.log").open("ab") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+class Caller:
+    """Talks to whatever service runs on the state folder now."""
+
+    def __init__(self, ground: Path, relay: Relay) -> None:
+        self._state, self._relay = ground / "state", relay
+
+    async def up(self, process: subprocess.Popen[bytes]) -> None:
+        async def answers() -> bool:
+            assert process.poll() is None, "the service did not start; see service.log"
+            try:
+                found = json.loads((self._state / "service.json").read_text())
+                return (
+                    found["pid"] == process.pid
+                    and (await self.ask("GET", "/system/info"))["catalog"]["ready"]
+                )
+            except Exception:
+                return False
+
+        await until(answers, 20)
+
+    async def ask(self, method: str, path: str, payload: Any = None) -> Any:
+        url = json.loads((self._state / "service.json").read_text())["url"]
+        token = (self._state / "token").read_text().strip()
+        status, body = await self._relay.json(method, url + path, key=token, payload=payload, timeout=30)
+        assert status < 400, body
+        return body
+
+    async def slot(self) -> dict[str, Any]:
+        slot: dict[str, Any] = await self.ask("GET", "/slots/active-llm")
+        return slot
+
+    async def serves(self, model: str) -> bool:
+        return (await self.slot())["serving"] == model
+
+    async def reaches(self, model: str) -> None:
+        try:
+            await until(lambda: self.serves(model), 20)
+        except AssertionError:
+            raise AssertionError(f"{model} is not served; the slot says {await self.slot()}") from None
+
+    async def settled(self) -> bool:
+        return (await self.slot())["state"] in ("active", "failed", "empty")
+
+
+@asynccontextmanager
+async def caller(ground: Path) -> AsyncIterator[Caller]:
+    relay = Relay()
+    yield Caller(ground, relay)
+    await relay.aclose()
+
+
+def model_servers(ground: Path) -> list[int]:
+    """Pids of scripted servers that were started for this test (its folder is in their environment or command)."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes()
+            if (
+                b"model_server.py" in command
+                and str(ground).encode() in command + (entry / "environ").read_bytes()
+            ):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def complete(ground: Path, name: str) -> bool:
+    """Whether installed weights are exactly the source's, when there are any under their final name."""
+    folder = ground / "state/weights" / name
+    if not folder.exists():
+        return True
+    manifest = json.loads((folder / ".weights.json").read_text())
+    source = ground / "catalog/weights" / name
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in source.iterdir()}
+    installed = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.bin")}
+    return installed == hashes == {file["path"]: file["sha256"] for file in manifest["files"]}
+
+
+@pytest.mark.timeout(240)
+async def test_c1_kills_at_random_moments_of_an_install_and_a_switch(ground: Path) -> None:
+    """Each time the next start reaches what was asked for, with one process, and weights are absent or complete."""
+    chance = random.Random()
+    async with caller(ground) as call:
+        wanted = "a"
+        for _ in range(MOMENTS):
+            moment = chance.uniform(0.0, 0.9)
+            with service(ground) as process:
+                await call.up(process)
+                await call.ask("POST", "/models/activate", {"id": wanted})
+                await asyncio.sleep(moment)  # the moment is what is tested, nothing is waited for
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                await until(lambda: not model_servers(ground), 5)
+            assert complete(ground, "a"), f"half-visible weights after a kill at {moment:.3f} s"
+            assert complete(ground, "b"), f"half-visible weights after a kill at {moment:.3f} s"
+            with service(ground) as process:
+                await call.up(process)
+                await call.reaches(wanted)
+                assert len(model_servers(ground)) == 1
+                if wanted == "b":  # so that installs are killed too, not only switches
+                    await call.ask("POST", "/models/deactivate")
+                    await until(call.settled)
+                    await call.ask("DELETE", "/weights/a")
+                    await call.ask("DELETE", "/weights/b")
+            wanted = "b" if wanted == "a" else "a"
+
+
+async def test_c1_a_kill_while_the_new_model_starts_keeps_the_wish(ground: Path) -> None:
+    async with caller(ground) as call:
+        with service(ground) as process:
+            await call.up(process)
+            await call.ask("POST", "/models/activate?wait=20", {"id": "a"})
+            await call.ask("POST", "/models/activate", {"id": "bad"})
+
+            async def starting() -> bool:
+                return (await call.slot())["state"] == "starting"
+
+            await until(starting)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        await until(lambda: not model_servers(ground), 5)
+        with service(ground) as process:
+            await call.up(process)
+            slot = await call.slot()
+            assert slot["desired"]["modelId"] == "bad"
+            attempt = slot["desired"]["id"]
+            await call.ask("POST", f"/activations/{attempt}/cancel")
+            await until(lambda: call.serves("a"), 20)
+
+
+async def test_c4_term_ends_the_service_and_its_model_server_with_exit_code_0(ground: Path) -> None:
+    async with caller(ground) as call:
+        with service(ground) as process:
+            await call.up(process)
+            await call.ask("POST", "/models/activate?wait=20", {"id": "a"})
+            process.terminate()
+            assert await asyncio.to_thread(process.wait, 25) == 0
+            assert model_servers(ground) == []
+            assert not (ground / "state/service.json").exists()
