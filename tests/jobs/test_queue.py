@@ -82,4 +82,4 @@ async def test_wait_returns_the_job_as_it_is_after_its_time(make_jobs: MakeJobs)
     jobs = await make_jobs(run=False)
     job = await jobs.submit("test", "k", {}, "me")
     assert (await jobs.wait(job.id, 0.01)).status == "pending"
-    assert jobs._waiting == {}
+    assert jobs._waits._futures == {}

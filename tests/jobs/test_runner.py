@@ -280,3 +280,17 @@ async def test_workers_are_in_a_session_of_their_own(make_jobs: MakeJobs, tmp_pa
     pid = await pid_in(tmp_path / "pid")
     assert os.getsid(pid) == os.getpgid(pid) == pid
     await jobs.cancel(job.id, "me")
+
+
+async def test_a_wait_ends_with_its_job_for_everybody(make_jobs: MakeJobs) -> None:
+    jobs = await make_jobs(run=False)
+    job = await jobs.submit("test", "k", {"do": "echo"}, "me")
+    waiting = [asyncio.create_task(jobs.wait(job.id)) for _ in range(3)]
+    gone = asyncio.create_task(jobs.wait(job.id))
+    await asyncio.wait({gone}, timeout=0.01)
+    gone.cancel()
+    running = asyncio.create_task(jobs.run())
+    assert {(await wait).status for wait in waiting} == {"completed"}
+    assert gone.cancelled()
+    await jobs.aclose()
+    await running

@@ -26,6 +26,7 @@ from model_manager.jobs.job import (
     retry_delay,
 )
 from model_manager.jobs.runner import Attempt, Runner
+from model_manager.jobs.waits import Waits
 from model_manager.state.database import Database, Transaction
 
 KEEP_JOBS = 1000
@@ -59,11 +60,10 @@ class Jobs:
         self._runner = Runner(workers, environment, log_folder, self._publish, self._settle)
         self._wake = asyncio.Event()
         self._not_before: dict[str, float] = {}  # monotonic: a clock that jumps delays nothing
-        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._waits = Waits()
         self._on_end: list[Callable[[Job], None]] = []
         self._task: asyncio.Task[Any] | None = None
         self._closing = False
-        self._stopped = False
 
     # ---- asked for -------------------------------------------------------------------------------------------
 
@@ -106,18 +106,11 @@ class Jobs:
 
     async def wait(self, job_id: str, timeout: float | None = None) -> Job:
         """The job once it has ended; as it is after `timeout` seconds, or when the service stops. NotFound."""
-        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(job_id, set())
-        waiting.add(ended)  # before the look, so that no end falls between the two
-        try:
+        with self._waits.of(job_id) as ended:
             job = await self.get(job_id)
-            if job.ended or self._stopped:
+            if job.ended or self._waits.stopped:
                 return job
             await asyncio.wait({ended}, timeout=timeout)
-        finally:
-            waiting.discard(ended)
-            if not waiting and self._waiting.get(job_id) is waiting:
-                del self._waiting[job_id]
         return await self.get(job_id)
 
     async def cancel(self, job_id: str, actor: str) -> Job:
@@ -186,7 +179,7 @@ class Jobs:
             ):  # writes are in order: after this one, every claim has begun
                 await self._database.write(lambda txn: None)
             await self._runner.stop()
-            self._end_waits()
+            self._waits.stop()
 
     async def aclose(self) -> None:
         """Stop the workers; their jobs are pending again when this returns. May be called twice."""
@@ -194,7 +187,7 @@ class Jobs:
         self._wake.set()
         if self._task is not None and not self._task.done():
             await asyncio.wait({self._task})
-        self._end_waits()
+        self._waits.stop()
 
     async def _patiently(self, step: Callable[[], Any]) -> None:
         """A disk that fails or is full delays the work and ends nothing."""
@@ -284,18 +277,9 @@ class Jobs:
         txn.after_commit(self._wake.set)
 
     def _tell_end(self, job: Job) -> None:
-        for ended in self._waiting.pop(job.id, ()):
-            if not ended.done():
-                ended.set_result(None)
+        self._waits.end(job.id)
         for callback in self._on_end:
             callback(job)
-
-    def _end_waits(self) -> None:
-        self._stopped = True
-        for waiting in self._waiting.values():
-            for ended in waiting:
-                if not ended.done():
-                    ended.set_result(None)
 
     def _halt(self, job_id: str, actor: str) -> None:
         if (attempt := self._runner.attempts.get(job_id)) is not None:

@@ -94,19 +94,20 @@ class Database:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             refuse_network(folder, filesystem(folder))
             self._lock = FolderLock.take(folder)
+            try:
+                self._open_file(steps)
+            except BaseException:
+                self._lock.release()
+                raise
         except OSError as error:
-            raise StateError(
-                f"The state folder {folder} cannot be used: {error.strerror}.",
-                "Check its owner and permissions.",
-            ) from error
-        try:
-            with self._told():
-                self.recovered_from = opening.ready_file(self.path, steps, self._lock.was_open)
-                self._connection = opening.open_writer(self.path, steps)
-                self._inode = self.path.stat().st_ino
-        except BaseException:
-            self._lock.release()
-            raise
+            sentence = f"The state folder {folder} cannot be used: {error.strerror}."
+            raise StateError(sentence, "Check its owner, its permissions and its disk.") from error
+
+    def _open_file(self, steps: tuple[migrations.Migration, ...]) -> None:
+        with self._told():
+            self.recovered_from = opening.ready_file(self.path, steps, self._lock.was_open)
+            self._connection = opening.open_writer(self.path, steps)
+        self._inode = self.path.stat().st_ino
         # The log exists from the first write on, and must exist at the next start if we do not close cleanly.
         if wal_of(self.path).exists():
             self._lock.note(OPEN)
