@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx2
 import pytest
@@ -33,6 +33,7 @@ class Order(Struct, forbid_unknown_fields=True, rename="camel"):
 
 class Note(Struct, forbid_unknown_fields=True):
     text: str = ""
+    more: Any = None
 
 
 class Thing(Struct, rename="camel"):

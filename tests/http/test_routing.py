@@ -150,6 +150,24 @@ async def test_h12a_wrong_bodies(
     assert says in problem(response, status)["error"]
 
 
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        (b"9" * 5000, 422),
+        (b"1e999999", 422),
+        (b"[" * 500 + b"]" * 500, 200),
+        (b"[" * 100_000 + b"]" * 100_000, 400),
+        (b'{"a":1,"a":2}', 422),
+    ],
+    ids=["long number", "large number", "nested", "nested too deeply", "duplicate"],
+)
+async def test_h12a_untyped_parts_of_bodies(
+    client: Client, authorized: dict[str, str], more: bytes, status: int
+) -> None:
+    response = await client.post("/notes", content=b'{"more":' + more + b"}", headers=authorized)
+    assert response.status_code == status, response.text
+
+
 async def test_unknown_body_fields_get_a_guess(client: Client, authorized: dict[str, str]) -> None:
     response = await client.post("/things", json={"id": "x", "maxlen": 1}, headers=authorized)
     assert problem(response, 422)["hint"] == "Did you mean `maxLen`?"

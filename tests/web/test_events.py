@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx2
@@ -131,11 +132,31 @@ async def test_an_install_is_told_as_it_goes(client: Client) -> None:
     assert kinds == ["weight_install_pending", "weight_install_running", "weight_install_completed"]
 
 
+async def test_w16_readers_that_leave_or_stall_hold_up_nobody(client: Client, house: House) -> None:
+    """Forty readers; every fourth leaves, one never reads: the others get everything."""
+    async with AsyncExitStack() as stack:
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        stack.callback(writer.transport.abort)
+        writer.write(b"GET /events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
+        await reader.readline()
+        writer.transport.pause_reading()
+        feeds = []
+        for number in range(40):
+            stream = await stack.enter_async_context(client.stream("GET", "/events", headers=STREAM))
+            feeds.append(messages(stream))
+            await anext(feeds[-1])
+            if number % 4 == 0:
+                await stream.aclose()
+        await append(house, *[f"e{number}" for number in range(50)])
+        staying = [feed for number, feed in enumerate(feeds) if number % 4]
+        for found in await asyncio.gather(*(read(feed, "e49") for feed in staying)):
+            assert durable(found) == [f"e{number}" for number in range(50)]
+
+
 async def test_streams_let_the_service_stop(client: Client, house: House) -> None:
     async with client.stream("GET", "/events", headers=STREAM) as stream:
         feed = messages(stream)
         await anext(feed)
-        house.service.stop.set()
         house.parts.events.close()
         async with asyncio.timeout(5):
             assert [one async for one in feed] == []

@@ -64,14 +64,12 @@ async def test_activate_accepts_at_once_and_tells_where_to_look(client: Client) 
     assert (await client.get("/active")).json()["status"] == "none"
 
 
-@pytest.mark.parametrize(
-    ("query", "headers"), [("?wait=30", {}), ("", {"prefer": "wait=30"}), ("?wait=30", {"prefer": "wait=0"})]
-)
-async def test_activate_waits_until_it_serves(client: Client, query: str, headers: dict[str, str]) -> None:
+async def test_activate_waits_until_it_serves(client: Client) -> None:
+    """By the query, or by the header."""
     assert (await client.get("/active")).json() == {
         "status": "none", "slot": "active-llm", "message": "No active model"
     }  # fmt: skip
-    response = await client.post(f"/models/activate{query}", json={"id": "demo"}, headers=headers)
+    response = await client.post("/models/activate?wait=30", json={"id": "demo"})
     assert response.status_code == 200, response.text
     answer = response.json()
     assert (answer["status"], answer["message"]) == ("success", "Model demo activated")
@@ -82,8 +80,15 @@ async def test_activate_waits_until_it_serves(client: Client, query: str, header
     assert (active["status"], active["modelId"]) == ("active", "demo")
     assert active["inferenceservice"]["metadata"]["name"] == "active-llm"
 
-    again = (await client.post("/models/activate?wait=30", json={"id": "pirate"})).json()
-    assert again["inferenceservice"]["action"] == "updated"
+    response = await client.post("/models/activate", json={"id": "pirate"}, headers={"prefer": "wait=30"})
+    assert (response.status_code, response.json()["inferenceservice"]["action"]) == (200, "updated")
+
+
+async def test_the_query_decides_about_waiting_where_both_ask(client: Client) -> None:
+    response = await client.post(
+        "/models/activate?wait=0", json={"id": "slow"}, headers={"prefer": "wait=30"}, timeout=10
+    )
+    assert response.status_code == 202
 
 
 async def test_a_failure_that_was_waited_for_is_a_problem_with_its_cause(client: Client) -> None:

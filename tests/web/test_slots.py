@@ -42,6 +42,14 @@ async def test_logs_are_lines_or_a_stream_of_lines(client: Client) -> None:
     ):
         feed = messages(stream)
         assert [(await anext(feed))["data"]["line"] for _ in lines] == lines
+
+    stream_accepted = {"accept": "text/event-stream"}
+    async with (
+        asyncio.timeout(10),
+        client.stream("GET", "/slots/second/logs?lines=1", headers=stream_accepted) as stream,
+    ):
+        feed = messages(stream)
+        assert (await anext(feed))["data"]["line"] == lines[-1]
         await client.post("/models/activate?wait=30", json={"id": "pirate", "slot": "second"})
         while not (await anext(feed))["data"]["line"].startswith("listening on"):
             pass

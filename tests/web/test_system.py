@@ -4,7 +4,6 @@ import sqlite3
 
 import httpx2
 import msgspec
-import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from model_manager.http.auth import access
@@ -85,10 +84,9 @@ async def test_the_description_of_the_api_is_valid_and_complete(client: Client) 
     }
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_every_answer_has_a_type(route) -> None:  # type: ignore[no-untyped-def]
-    assert route.signature.returns is not dict
-    assert (access(route.method, route.path) == "write") is (route.method != "GET")
+def test_what_changes_something_is_not_a_get_and_what_is_not_a_get_is_closed() -> None:
+    for route in ROUTES:
+        assert (access(route.method, route.path) == "write") is (route.method != "GET")
 
 
 async def test_every_change_needs_the_token(client: Client, house: House) -> None:

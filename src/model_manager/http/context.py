@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 Observe = Callable[[str, str | None, int, float], None]
 """(method, template of the route or None when no route matched, status, seconds), once per answered request."""
 
+GONE = 499
+"""The status told of requests whose client left before it was answered; nginx's word for it."""
+
 _GOOD_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
@@ -54,7 +57,7 @@ class Context:
                 raise NotFound(f"There is nothing at {scope['path'][:200]!r}.")
             await self._app(scope, receive, sending)
         except ClientDisconnect:
-            status = status or 499
+            pass
         except Exception as error:
             told = error
             if not isinstance(told, ModelManagerError) or status:
@@ -66,7 +69,7 @@ class Context:
         finally:
             if self._observe is not None:
                 route = getattr(scope.get("route"), "path", None)
-                self._observe(scope["method"], route, status, time.perf_counter() - started)
+                self._observe(scope["method"], route, status or GONE, time.perf_counter() - started)
 
 
 def _request_id(scope: Scope) -> str:

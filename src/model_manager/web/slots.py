@@ -15,7 +15,7 @@ LOOK_EVERY = 0.5
 """Seconds between two looks at a log that is followed."""
 
 WINDOW = 1000
-"""Lines that are looked at each time; a server that logs more between two looks loses the surplus."""
+"""Lines that are looked at each time; of a server that logs more between two looks, the surplus is not shown."""
 
 
 class SlotList(Struct, rename="camel"):
@@ -52,22 +52,22 @@ async def slot_logs(parts: Parts, slot: str, query: LogQuery, request: Request) 
 
     With `follow=true`, or for those who accept `text/event-stream`, new lines come as they are logged.
     """
-    lines = await commands.slot_logs(parts, slot, query.lines)
     if query.follow or request.accepts("text/event-stream"):
-        return EventStream(follow(parts, slot, lines))
-    return SlotLog(slot, lines)
+        seen = await commands.slot_logs(parts, slot, max(query.lines, WINDOW))
+        return EventStream(follow(parts, slot, seen, query.lines))
+    return SlotLog(slot, await commands.slot_logs(parts, slot, query.lines))
 
 
-async def follow(parts: Parts, slot: str, shown: list[str]) -> AsyncGenerator[Message, None]:
-    """The lines shown first, then those that are new at each look."""
-    fresh = shown
+async def follow(parts: Parts, slot: str, seen: list[str], lines: int) -> AsyncGenerator[Message, None]:
+    """The last `lines` of those seen, then what is new at each look."""
+    fresh = seen[-lines:]
     while True:
         for line in fresh:
             yield Message(LogLine(line))
         await asyncio.sleep(LOOK_EVERY)
         now = await commands.slot_logs(parts, slot, WINDOW)
-        fresh = new_lines(shown, now)
-        shown = now
+        fresh = new_lines(seen, now)
+        seen = now
 
 
 def new_lines(before: list[str], now: list[str]) -> list[str]:
