@@ -14,6 +14,11 @@ from model_manager.events import EventLog
 from model_manager.state.database import Database
 
 
+def run(*command: str, cwd: Path | None = None) -> str:
+    """What a command prints; it must succeed."""
+    return subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout.strip()
+
+
 class Repo:
     """A repository of models, edited and committed as people do it."""
 
@@ -25,8 +30,7 @@ class Repo:
         self.git("config", "user.email", "ann@example.org")
 
     def git(self, *args: str) -> str:
-        done = subprocess.run(["git", *args], cwd=self.path, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
+        return run("git", *args, cwd=self.path)
 
     def put(self, name: str, content: Any = None, **fields: Any) -> Path:
         """Write models/<name>.json: an entry with these fields, or a text as it is."""
