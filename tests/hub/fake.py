@@ -67,6 +67,7 @@ class FakeHub:
         self.requests: list[Request] = []
         self.on_request: Callable[[Request], None] = lambda request: None
         self.release = threading.Event()
+        self.loops = False  # every file's address then redirects to itself
         self._failures: dict[str, tuple[Failure, int]] = {}
         self._lock = threading.Lock()
         self._servers = {name: self._serve(name) for name in ("hub", "cdn")}
@@ -208,6 +209,9 @@ class _Handler(BaseHTTPRequestHandler):
     # -- bytes ----------------------------------------------------------------
 
     def _resolve(self, repo_id: str, revision: str, path: str) -> None:
+        if self.hub.loops:
+            self._send(302, b"", {"Location": self.path}, "text/plain")
+            return
         failure = self.hub.failure(path, _ON_HUB)
         repo = self._visible(repo_id)
         if repo is None:

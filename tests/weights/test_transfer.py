@@ -1,6 +1,8 @@
 """The seam: a plan becomes verified bytes in staging, or a sentence and nothing trusted."""
 
+import errno
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -327,3 +329,41 @@ def test_d23_nothing_is_written_through_what_lies_in_staging(
     with pytest.raises(ModelManagerError):
         transfer(local_plan(local(b"weights")), staging, control, control.report)
     assert victim.read_bytes() == b"precious"
+
+
+def test_k4_a_file_whose_sync_failed_is_lost_and_fetched_again(
+    hub: FakeHub, plan: Plan, staging: Path, control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After EIO the kernel forgets the pages: a second fsync of the same file would say yes to a hole."""
+    sync, failures = os.fsync, [OSError(errno.EIO, "Input/output error")]
+
+    def failing(descriptor: int) -> None:
+        if failures:
+            raise failures.pop()
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    transfer(plan, staging, control, control.report)
+    assert tree_of(staging) == MODEL and len(control.logged) == 1
+    smallest = min(MODEL, key=lambda path: len(MODEL[path]))
+    assert len(hub.seen("hub", f"/{smallest}")) == 2
+
+
+def test_a_url_that_lies_behind_a_chain_of_redirects_is_given_up(
+    hub: FakeHub, staging: Path, control: FakeControl
+) -> None:
+    hub.commit("org/model", MODEL)
+    hub.loops = True
+    plan = plan_hub(HubSource("org/model"), (), endpoint=hub.url)
+    with pytest.raises(UpstreamError, match=r"redirects 'config\.json' in a circle"):
+        transfer(plan, staging, control, control.report)
+    assert len(hub.seen("hub", "/config.json")) == 1 + fetch.MAX_REDIRECTS
+
+
+def test_a_server_that_is_not_there_is_a_sentence_and_worth_another_attempt(
+    plan: Plan, hub: FakeHub, staging: Path, control: FakeControl
+) -> None:
+    hub.close()
+    with pytest.raises(UpstreamError, match=r"127\.0\.0\.1 takes no connection") as caught:
+        transfer(plan, staging, control, control.report)
+    assert caught.value.data["retryable"] is True and len(control.logged) == 2

@@ -7,7 +7,14 @@ from types import TracebackType
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError, SSLError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
 from urllib3.response import BaseHTTPResponse
 
 from model_manager.errors import Forbidden, ModelManagerError, NotFound, Unprocessable, UpstreamError
@@ -20,6 +27,14 @@ READ_TIMEOUT = 30.0
 
 MAX_REDIRECTS = 5
 MAX_RETRY_AFTER = 300.0
+
+# urllib3's kinds of failure, the narrower before the wider they are derived from
+_FAILURES: tuple[tuple[type[Exception], str], ...] = (
+    (NameResolutionError, "The name {} is not known here."),
+    (NewConnectionError, "{} takes no connection."),
+    (ConnectTimeoutError, f"{{}} could not be reached within {CONNECT_TIMEOUT:.0f} s."),
+    (ReadTimeoutError, f"{{}} sent nothing for {READ_TIMEOUT:.0f} s."),
+)
 
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
 
@@ -238,13 +253,10 @@ def _in_words(url: str) -> Iterator[None]:
             retryable=False,
         ) from error
     except (HTTPError, OSError) as error:
-        if isinstance(error, ConnectTimeoutError):
-            what = f"{host} could not be reached within {CONNECT_TIMEOUT:.0f} s"
-        elif isinstance(error, ReadTimeoutError):
-            what = f"{host} sent nothing for {READ_TIMEOUT:.0f} s"
-        else:
-            what = f"The connection to {host} failed"
-        raise Again(UpstreamError(f"{what}.", "Check the network and retry.", retryable=True)) from error
+        what = next((text for kind, text in _FAILURES if isinstance(error, kind)), "{} broke the connection.")
+        raise Again(
+            UpstreamError(what.format(host), "Check the network and retry.", retryable=True)
+        ) from error
 
 
 def _retry_after(response: BaseHTTPResponse) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from model_manager.catalog.entry import SourceFile
-from model_manager.errors import Forbidden, ModelManagerError, NotFound, Unprocessable
+from model_manager.errors import Forbidden, ModelManagerError, NotFound, Unprocessable, UpstreamError
 from model_manager.weights.fetch import Again, Fetcher, check_url
 from model_manager.weights.hub import DEFAULT_ENDPOINT, plan_hub
 from model_manager.weights.names import check_files, shown
@@ -65,6 +65,8 @@ def _asked_size(fetcher: Fetcher, url: str, pin: SourceFile) -> int:
         size = fetcher.size(url)
     except Again as again:
         raise again.final from again
+    except UpstreamError:  # it knows no HEAD
+        size = None
     if size is None:
         raise Unprocessable(
             f"The server does not say how large {shown(pin.path)} is.",

@@ -13,20 +13,20 @@ import hashlib
 import os
 import secrets
 import shutil
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from model_manager.errors import Conflict, NotFound, Unavailable
 from model_manager.weights.disk import exchange, require_same_file_system, sync_folder, sync_tree
-from model_manager.weights.installed import InstalledWeights, read_manifest
-from model_manager.weights.names import MANIFEST_NAME, MAX_DEPTH, check_folder, shown
+from model_manager.weights.installed import InstalledWeights
+from model_manager.weights.listing import is_empty_folder, manifest_at, size_of, walk
+from model_manager.weights.names import MANIFEST_NAME, check_folder, shown
 
 STAGING = ".staging"
 TRASH = ".trash"
-_NOT_SHOWN = {STAGING, TRASH, "lost+found"}
+_NOT_SHOWN = frozenset({STAGING, TRASH, "lost+found"})
 
 
 class Usage(Struct, frozen=True, rename="camel"):
@@ -44,9 +44,6 @@ class Foreign(Struct, frozen=True):
 
     path: str
     size: int
-
-
-_Found = tuple[Path, str, InstalledWeights | None]
 
 
 class WeightStore:
@@ -72,16 +69,20 @@ class WeightStore:
 
     def find(self, folder: str) -> InstalledWeights | None:
         """The manifest of an installed folder; None when it is absent or not ours."""
-        return _manifest_at(self.path(folder), folder)
+        return manifest_at(self.path(folder), folder)
 
     def list(self) -> list[InstalledWeights]:
         """All installed weights, by folder name. Walks folders, reads manifests, hashes nothing."""
-        found = [weights for _, _, weights in self._walk() if weights]
+        found = [weights for _, _, weights in walk(self.root, _NOT_SHOWN) if weights]
         return sorted(found, key=lambda weights: weights.folder)
 
     def foreign(self) -> builtins.list[Foreign]:
         """What lies below the root and is not ours. Reported, never removed."""
-        unknown = (Foreign(name, _size(path)) for path, name, weights in self._walk() if weights is None)
+        unknown = (
+            Foreign(name, size_of(path))
+            for path, name, weights in walk(self.root, _NOT_SHOWN)
+            if weights is None
+        )
         return sorted(unknown, key=lambda item: item.path)
 
     def usage(self) -> Usage:
@@ -150,7 +151,7 @@ class WeightStore:
                     f"{shown(folder)} lies inside the weights {shown(parent.relative_to(self.root).as_posix())}.",
                     "Give the entry another folder in its storageUri.",
                 )
-        if self.find(folder) is None and path.exists() and not _is_empty_folder(path):
+        if self.find(folder) is None and path.exists() and not is_empty_folder(path):
             raise Conflict(
                 f"{path} exists and was not installed by this service, so it is left alone.",
                 "Move it away, or give the entry another folder: `pvc://<claim>/<folder>`.",
@@ -165,7 +166,7 @@ class WeightStore:
         target = self.path(folder)
         sync_tree(staging)
         self.check_target(folder)
-        if _manifest_at(target, folder) is None:
+        if manifest_at(target, folder) is None:
             self._appear(staging, target)
         elif exchange(staging, target):
             sync_folder(target.parent)
@@ -181,7 +182,7 @@ class WeightStore:
         Raises NotFound for what is absent, Conflict for what is not ours.
         """
         path = self.path(folder)
-        if _manifest_at(path, folder) is None:
+        if manifest_at(path, folder) is None:
             if path.exists():
                 raise Conflict(f"{path} was not installed by this service, so it is not removed.")
             raise NotFound(f"There are no weights {shown(folder)}.", "See `model-manager weights list`.")
@@ -232,73 +233,6 @@ class WeightStore:
     def _clear(self, name: str) -> Iterator[str]:
         what = {STAGING: "an interrupted install", TRASH: "removed weights"}[name]
         for left in sorted((self.root / name).iterdir()):
-            size = _size(left)
+            size = size_of(left)
             shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
             yield f"Cleared {size} bytes that {what} left in {name}."
-
-    def _walk(self) -> Iterator[_Found]:
-        """Every installed folder with its manifest, and every topmost thing that is not ours with None."""
-        for item in _scan(self.root):
-            if item.name not in _NOT_SHOWN:
-                yield from _found(item, "", MAX_DEPTH)
-
-
-def _found(item: os.DirEntry[str], prefix: str, depth: int) -> Iterator[_Found]:
-    """What one name below the root is: weights, a folder on the way to some, or nothing of ours."""
-    path = Path(item.path)
-    name = prefix + os.fsencode(item.name).decode(errors="backslashreplace")
-    if not item.is_dir(follow_symlinks=False):
-        yield path, name, None
-    elif weights := _manifest_at(path, name):
-        yield path, name, weights
-    elif _holds_weights(path, depth - 1):
-        for below in _scan(path):
-            yield from _found(below, name + "/", depth - 1)
-    elif not _is_empty_folder(path):
-        yield path, name, None
-
-
-def _manifest_at(path: Path, folder: str) -> InstalledWeights | None:
-    """The manifest, under the name its folder has now: someone may have moved it by hand."""
-    weights = read_manifest(path)
-    if weights is None or weights.folder == folder:
-        return weights
-    return structs.replace(weights, folder=folder)
-
-
-def _holds_weights(folder: Path, depth: int) -> bool:
-    """Whether installed weights lie below, at most `depth` levels down."""
-    for item in _scan(folder) if depth else ():
-        if item.is_dir(follow_symlinks=False):
-            path = Path(item.path)
-            if read_manifest(path) or _holds_weights(path, depth - 1):
-                return True
-    return False
-
-
-def _scan(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder; nothing when it cannot be read or has just gone."""
-    try:
-        with os.scandir(folder) as items:
-            return list(items)
-    except OSError:
-        return []
-
-
-def _is_empty_folder(path: Path) -> bool:
-    """An empty folder is nobody's: the kubelet makes one when a pod mounts a sub path that is not there yet."""
-    try:
-        return stat.S_ISDIR(path.lstat().st_mode) and not any(path.iterdir())
-    except OSError:
-        return False
-
-
-def _size(path: Path) -> int:
-    """Bytes of the plain files below a path; symlinks are not followed, what vanishes meanwhile counts nothing."""
-    try:
-        info = path.lstat()
-        if stat.S_ISDIR(info.st_mode):
-            return sum(_size(Path(item.path)) for item in _scan(path))
-        return info.st_size if stat.S_ISREG(info.st_mode) else 0
-    except OSError:
-        return 0
