@@ -173,7 +173,7 @@ def test_an_error_of_ours_is_its_sentence() -> None:
 @pytest.mark.parametrize("break_", ["\n", "\r\n", "\x1b[2J", "\x85", "\u2028", "\x00"])
 def test_h8a_a_message_cannot_forge_a_line(break_: str) -> None:
     for form in ("json", "human"):
-        stream = configured(form)  # type: ignore[arg-type]
+        stream = configured(form)
         log.info("asked for %s", f"x{break_}12:00:00 error all is lost")
         assert len(stream.getvalue().splitlines()) == 1
         assert break_ not in stream.getvalue()[:-1]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from model_manager.errors import UpstreamError, UpstreamTimeout
-from model_manager.relay import Relay
+from model_manager.relay import Relay, client
 from model_manager.relay.client import KEEP_COUNT
 from model_manager.relay.response import HIGH_WATER
 from tests.relay.upstream import OK, Peer, Upstream, answering, ever
@@ -57,6 +57,22 @@ async def test_a_burst_leaves_no_more_connections_than_are_kept(relay: Relay) ->
     async with Upstream(together) as upstream:
         await asyncio.gather(*(ask(relay, upstream.url) for _ in range(KEEP_COUNT + 5)))
         await until(lambda: upstream.left == 5)
+
+
+async def test_an_unused_connection_is_closed_before_the_server_would(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "KEEP_SECONDS", 0.05)
+
+    async def talk(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OK)
+        await peer.client_left()
+
+    async with Upstream(talk) as upstream:
+        assert await ask(relay, upstream.url) == (200, b"ok")
+        await until(lambda: upstream.left == 1)
+        assert await ask(relay, upstream.url) == (200, b"ok")
 
 
 @pytest.mark.parametrize(
@@ -360,24 +376,22 @@ async def test_w8_a_cancelled_request_closes_its_connection(relay: Relay) -> Non
         await until(lambda: upstream.left == 1, timeout=1)
 
 
-async def endless(peer: Peer) -> None:
-    """Sends until the client leaves."""
-    await peer.request()
-    await peer.send(
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
-    try:
-        while True:
-            await peer.send(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
-            peer.upstream.sent += 0x8000  # type: ignore[attr-defined]
-    except ConnectionError:
-        peer.upstream.left += 1
-
-
 class Endless(Upstream):
+    """Sends until the client leaves, and counts the bytes."""
+
     def __init__(self) -> None:
-        super().__init__(endless)
+        super().__init__(self.pour)
         self.sent = 0
+
+    async def pour(self, peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            while True:
+                await peer.send(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
+                self.sent += 0x8000
+        except ConnectionError:
+            self.left += 1
 
 
 async def test_w8_closing_a_response_before_its_end_closes_the_connection(relay: Relay) -> None:

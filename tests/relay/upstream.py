@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from types import TracebackType
+from typing import Self
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -98,7 +99,7 @@ class Upstream:
         self.left = 0
         self._talks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> "Upstream":
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
