@@ -132,6 +132,11 @@ async def test_p6_a_stranger_on_the_port_is_never_taken_for_the_model(tmp_path: 
         await stranger.wait()
 
 
+def test_p7_the_wait_between_crashes_doubles_up_to_a_minute() -> None:
+    waits = [Supervision().backoff(crashes) for crashes in range(1, 10)]
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
 async def test_p7_ends_by_a_signal_are_named(tmp_path: Path) -> None:
     async with local_platform(tmp_path, it("signal:9")) as platform:
         await platform.apply(manifest("it"))

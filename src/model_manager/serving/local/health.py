@@ -10,7 +10,7 @@ from model_manager.serving.local.ports import HOST
 from model_manager.serving.runtime import Container, Probe
 
 FIRST_LOOK = 0.02
-SLOWEST_LOOK = 0.25
+SLOWEST_LOOK = 0.1
 """Seconds between two looks at a server that starts. A kubelet looks every few seconds; here somebody waits."""
 
 

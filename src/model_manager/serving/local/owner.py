@@ -49,6 +49,10 @@ class Supervision(Struct, frozen=True):
     stable_after: float = 60.0
     """A process that was ready for so long had a good start: its end is the first of a new row."""
 
+    def backoff(self, crashes: int) -> float:
+        """The wait after so many ends in a row: doubled each time."""
+        return min(self.first_backoff * 2.0 ** (crashes - 1), self.longest_backoff)
+
 
 class Surroundings(Struct, frozen=True):
     """What all owners of a platform share."""
@@ -146,7 +150,7 @@ class Owner:
             if end.is_final or crashes >= self._keep.max_crashes:
                 await self._news.wait()
             else:
-                await self._wait(self._backoff(crashes))
+                await self._wait(self._keep.backoff(crashes))
         self._show(None)
 
     async def _one_start(self, plan: Plan) -> End:
@@ -166,12 +170,12 @@ class Owner:
     async def _fork(self, plan: Plan, key: str, output: LogPipe) -> "_Started | None":
         """None: something else is wanted meanwhile."""
         await self._end_leftovers()
+        if self._wanted is not plan:
+            return None
         port = self._around.free_port()
         command = plan.command(port, key, self._around.inherited)
         mark, folder = new_mark(), self._record.parent
         await asyncio.to_thread(leftovers.remember, self._record, mark)
-        if self._wanted is not plan:
-            return None
         process = Process.start(command.argv, command.environment, folder, mark, output.writer)
         output.close_writer()
         self._update(
@@ -231,9 +235,6 @@ class Owner:
     def _take_lines(self, lines: list[str]) -> None:
         self._ring.extend(lines)
         self._log_file.write(lines)
-
-    def _backoff(self, crashes: int) -> float:
-        return min(self._keep.first_backoff * 2.0 ** (crashes - 1), self._keep.longest_backoff)
 
     def _verdict(self, end: End, crashes: int) -> dict[str, Any]:
         if end.is_final:

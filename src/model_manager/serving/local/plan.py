@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from model_manager.errors import NotFound, Unprocessable
 from model_manager.serving.local.ports import HOST
-from model_manager.serving.local_policy import LocalPolicy, local_command, place
+from model_manager.serving.local_policy import LOCAL_FIELDS, LocalPolicy, local_command, place
 from model_manager.serving.platform import ACTIVATION_LABEL, Manifest
 from model_manager.serving.runtime import Container, ServingRuntime, assemble
 
@@ -60,7 +60,7 @@ def make(
     policy: LocalPolicy,
 ) -> Plan:
     """A ModelManagerError, with a sentence, for a manifest that cannot run on this machine."""
-    container = assemble(manifest, runtimes)
+    container = assemble(manifest, runtimes, LOCAL_FIELDS)
     labels = manifest["metadata"].get("labels") or {}
     return Plan(
         manifest=manifest,

@@ -68,6 +68,8 @@ def listens_on(port: int, group: int, mark: str) -> bool:
     sockets = {f"socket:[{inode}]" for inode in _listeners(port)}
     if not sockets:
         return not PROC.joinpath("net/tcp").exists()
+    if sockets & _open_files(group):  # the leader itself, nearly always
+        return True
     return any(sockets & _open_files(found.pid) for found in belonging(group, mark))
 
 
