@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from model_manager.catalog import catalog as catalog_module
 from model_manager.catalog import files
 from model_manager.catalog.catalog import Catalog
 from model_manager.catalog.source import FolderSource, LinkSource, open_source
@@ -403,6 +404,32 @@ async def test_run_sees_a_commit_by_itself(repo: Repo, database: Database, event
     with contextlib.suppress(asyncio.CancelledError):
         await running
     await catalog.aclose()
+
+
+async def test_while_a_first_fetch_takes_long_what_is_remembered_is_served(
+    repo: Repo, catalog_of: CatalogOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.put("a")
+    commit = repo.commit()
+    await catalog_of(FolderSource(repo.path)).refresh()
+    source = FolderSource(repo.path)
+    real, answer = source.fetch, asyncio.Event()
+
+    async def slow():  # type: ignore[no-untyped-def]
+        await answer.wait()
+        return await real()
+
+    source.fetch = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(catalog_module, "_PATIENCE", 0.05)
+    catalog = catalog_of(source)
+    running = asyncio.create_task(catalog.run())
+    await until(lambda: catalog.status().ready)
+    assert catalog.item("a").stale and catalog.item("a").revision == commit
+    answer.set()
+    await until(lambda: not catalog.item("a").stale)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
 
 
 async def test_failures_are_looked_at_later_and_later(

@@ -240,6 +240,7 @@ def server(served: Repo) -> Iterator[GitServer]:
 def token(tmp_path: Path) -> Path:
     path = tmp_path / "it's a token"  # a name that a shell would trip over
     path.write_text(CANARY + "\n")
+    path.chmod(0o600)
     return path
 
 
@@ -303,6 +304,22 @@ async def test_without_credentials_nothing_asks_for_them(server: GitServer, work
     with pytest.raises(Unavailable) as error:
         await GitSource(f"{server.url}/repo/.git", "HEAD", work).fetch()
     assert "wants credentials" in error.value.sentence and "credentials file" in error.value.hint
+
+
+async def test_u10_a_credentials_file_is_there_and_private(
+    served: Repo, work: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "token"
+    source = GitSource(str(served.path), "HEAD", work, path)
+    with pytest.raises(Unavailable, match="token cannot be read: No such file"):
+        await source.fetch()
+    path.write_text(CANARY)
+    path.chmod(0o644)
+    await source.fetch()
+    await source.fetch()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"everybody on this machine can read {path}: chmod 600 it"
+    ]
 
 
 CREDENTIALS = {

@@ -12,8 +12,11 @@ Id = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$", max_lengt
 HfModelId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
-class Part(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Common shape of everything in an entry: camelCase on disk, absent when default."""
+class Part(Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """Common shape of everything in an entry: camelCase on disk, absent when default.
+
+    `gc=False`: entries are trees, never cycles, and a collection over ten thousand of them holds up the event loop.
+    """
 
 
 class SecretKey(Part, frozen=True):

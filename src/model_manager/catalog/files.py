@@ -28,7 +28,7 @@ _RACY_NS = 2_000_000_000
 Stamp = tuple[int, ...]
 
 
-class FileResult(Struct, frozen=True):
+class FileResult(Struct, frozen=True, gc=False):
     """What one file was found to hold. `digest` is of its bytes ("" when they could not be read).
 
     `linked`: it was reached through a symlink inside the tree, so Git's diff of the models folder

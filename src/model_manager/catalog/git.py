@@ -9,6 +9,7 @@ All of it can be deleted at any time: the next fetch makes it anew.
 
 import asyncio
 import contextlib
+import logging
 import re
 import shlex
 import shutil
@@ -22,6 +23,8 @@ from model_manager.catalog.gitcommand import changed_names, git
 from model_manager.catalog.gitfailure import GitFailed
 from model_manager.catalog.tree import Tree
 from model_manager.errors import SettingsError, Unavailable
+
+log = logging.getLogger(__name__)
 
 _NEW = "refs/model-manager/new"
 _CURRENT = "refs/model-manager/current"
@@ -70,10 +73,12 @@ class GitSource:
         self._timeout = timeout
         self._opened = False
         self._verified = ""
+        self._warned = False
 
     async def fetch(self) -> Tree:
         """Fetch the ref, check out its commit beside the old tree, and flip the link to it."""
         await self._open()
+        self._check_credentials()
         try:
             commit = await self._fetch_commit()
         except GitFailed as error:
@@ -119,6 +124,22 @@ class GitSource:
         if not (self._repo / "HEAD").exists():
             await self._start_over()
         self._opened = True
+
+    def _check_credentials(self) -> None:
+        if not self._credentials:
+            return
+        try:
+            mode = self._credentials.stat().st_mode
+            self._credentials.open("rb").close()
+        except OSError as error:
+            raise Unavailable(
+                f"The catalog {self.location} cannot be fetched: "
+                f"the credentials file {self._credentials} cannot be read: {error.strerror}.",
+                "Check its path, owner and permissions.",
+            ) from error
+        if mode & 0o007 and not self._warned:
+            log.warning("everybody on this machine can read %s: chmod 600 it", self._credentials)
+            self._warned = True
 
     async def _start_over(self) -> None:
         """A new, empty repository. The trees stay: the current one is what is served until there is a new one."""

@@ -11,7 +11,7 @@ from model_manager.catalog.snapshot import CatalogItem
 from model_manager.state.database import Database, Transaction
 
 
-class Good(Struct, frozen=True):
+class Good(Struct, frozen=True, gc=False):
     """Which bytes of an entry were the last good ones: the file, its digest, the revision that first had them."""
 
     id: str

@@ -10,7 +10,7 @@ from model_manager.catalog.scan import Path, Places, dotted, line_column, places
 Severity = Literal["error", "warning"]
 
 
-class Problem(Struct, frozen=True):
+class Problem(Struct, frozen=True, gc=False):
     """One thing to put right in the catalog.
 
     `file` is relative to the catalog's root; `line` and `column` (in characters) count from 1;

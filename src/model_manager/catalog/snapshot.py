@@ -18,7 +18,7 @@ Place = Callable[[str, scan.Path], tuple[int, int]]
 """Line and column of a field in a file."""
 
 
-class CatalogItem(Struct, frozen=True):
+class CatalogItem(Struct, frozen=True, gc=False):
     """An entry as it is served. `hash` is of what the entry says; `revision` is where it was read.
 
     `stale`: its file is broken, missing or ambiguous now, and this is the last good version.
@@ -31,7 +31,7 @@ class CatalogItem(Struct, frozen=True):
     stale: bool = False
 
 
-class ModelSummary(Struct, frozen=True, rename="camel", omit_defaults=True):
+class ModelSummary(Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """One line of `GET /models`: the original's four fields first, then ours."""
 
     id: str
