@@ -9,7 +9,7 @@ import pytest
 
 from model_manager.errors import UpstreamError, UpstreamTimeout
 from model_manager.relay import Relay, client
-from model_manager.relay.client import KEEP_COUNT
+from model_manager.relay.client import KEEP_COUNT, KEEP_SECONDS
 from model_manager.relay.response import HIGH_WATER
 from tests.relay.upstream import OK, Peer, Upstream, answering, ever
 from tests.waiting import until
@@ -94,7 +94,7 @@ async def test_a_connection_in_doubt_is_not_used_again(relay: Relay, answer: byt
         for _ in range(2):
             assert await ask(relay, upstream.url) == (200, b"ok")
         assert upstream.connections == 2
-        await until(lambda: upstream.left == 2)
+        await until(lambda: upstream.left == 2, timeout=KEEP_SECONDS / 2)
 
 
 async def test_an_answer_nobody_asked_for_closes_the_connection(relay: Relay) -> None:
@@ -109,7 +109,7 @@ async def test_an_answer_nobody_asked_for_closes_the_connection(relay: Relay) ->
     async with Upstream(talk) as upstream:
         assert await ask(relay, upstream.url) == (200, b"ok")
         late.set()
-        await until(lambda: upstream.left == 1)
+        await until(lambda: upstream.left == 1, timeout=KEEP_SECONDS / 2)
         assert await ask(relay, upstream.url) == (200, b"ok")
 
 
@@ -452,6 +452,18 @@ async def test_w9_a_slow_reader_makes_the_server_wait(relay: Relay) -> None:
             total += len(await anext(response))
 
 
+async def test_an_answer_whose_last_bytes_fill_the_buffer_does_not_leave_the_connection_deaf(
+    relay: Relay,
+) -> None:
+    full = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % HIGH_WATER + b"x" * HIGH_WATER
+    async with Upstream(answering(full, OK)) as upstream:
+        async with await relay.request("GET", upstream.url) as response:
+            await until(lambda: response.received == HIGH_WATER)
+            assert len(await response.read(HIGH_WATER)) == HIGH_WATER
+        assert await ask(relay, upstream.url, first_byte_timeout=2) == (200, b"ok")
+        assert upstream.connections == 1
+
+
 async def test_a_slow_server_makes_the_writer_wait(relay: Relay) -> None:
     taken = 0
 
@@ -490,7 +502,8 @@ async def test_an_early_answer_ends_the_sending(relay: Relay) -> None:
 
     async with Upstream(talk) as upstream:
         assert await ask(relay, upstream.url, "POST", body=body()) == (413, b"big")
-        await until(lambda: upstream.left == 1)  # half a request was sent on it: not to be used again
+        # Half a request was sent on it: not to be kept
+        await until(lambda: upstream.left == 1, timeout=KEEP_SECONDS / 2)
 
 
 async def test_a_body_that_fails_closes_the_connection(relay: Relay) -> None:
