@@ -173,6 +173,7 @@ class _House:
     async def aclose(self, seconds: float) -> None:
         """Streams, HTTP, loops, children, jobs; whatever is not done in time is left to the operating system."""
         self.closing.set()
+        self.parts.events.close()
         try:
             async with asyncio.timeout(seconds):
                 if self.server is not None and self.serving_http is not None:
@@ -374,7 +375,7 @@ def _token(settings: Settings) -> tuple[str, Path | None]:
 @contextlib.contextmanager
 def _listen(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:  # so that Nagle is off
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))

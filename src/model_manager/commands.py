@@ -25,6 +25,7 @@ from model_manager.serving.ledger import Draft, Failure, Row
 from model_manager.serving.platform import Manifest, Platform
 from model_manager.serving.targets import Targets
 from model_manager.state.database import Database, Transaction
+from model_manager.weights.names import check_folder
 from model_manager.weights.store import WeightStore
 from model_manager.weights.uri import flattened, folder_of
 
@@ -231,7 +232,10 @@ async def install(
     parts: Parts, *, model_id: str | None = None, hf_model_id: str | None = None, revision: str | None = None,
     target: str | None = None, files: tuple[str, ...] = (), overwrite: bool = False, actor: str,
 ) -> Job:  # fmt: skip
-    """Queue the installation of a catalog entry's weights, or of a Hub repository that no entry names."""
+    """Queue the installation of a catalog entry's weights, or of a Hub repository that no entry names.
+
+    The same installation asked for twice is one job. Raises InvalidRequest for a `target` that is no plain folder.
+    """
     if (model_id is None) == (hf_model_id is None):
         raise InvalidRequest("Name either a model of the catalog or a Hub repository.", 'Send {"id": "…"}.')
     if model_id is not None:
@@ -239,11 +243,9 @@ async def install(
         entry, hash_, folder = item.entry, item.hash, folder_of(item.entry)
     else:
         assert hf_model_id is not None
-        folder = target or flattened(hf_model_id)
-        entry = Entry(
-            id=flattened(hf_model_id)[:63], hf_model_id=hf_model_id, hf_revision=revision, files=files
-        )
-        hash_ = ""
+        folder, hash_ = check_folder(target or flattened(hf_model_id)), ""
+        name = flattened(hf_model_id)[:63].strip("-.")
+        entry = Entry(id=name, hf_model_id=hf_model_id, hf_revision=revision, files=files)
     payload = install_payload(entry, hash_, folder, actor, overwrite)
     return await parts.jobs.submit(INSTALL, folder, payload, actor)
 
@@ -253,8 +255,8 @@ def install_payload(
 ) -> dict[str, Any]:
     """What an install job stores: no secret and no path of this machine; those are added when it starts."""
     return {
-        "modelId": entry.id, "actor": actor, "entry": msgspec.to_builtins(entry), "entryHash": entry_hash, "folder": folder,
-        "overwrite": overwrite, "hfModelId": entry.hf_model_id, "revision": entry.hf_revision,
+        "modelId": entry.id, "actor": actor, "entry": msgspec.to_builtins(entry), "entryHash": entry_hash,
+        "folder": folder, "overwrite": overwrite, "hfModelId": entry.hf_model_id, "revision": entry.hf_revision,
     }  # fmt: skip
 
 

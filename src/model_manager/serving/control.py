@@ -107,9 +107,11 @@ class SlotLoop:
 
     async def _look(self, row: Row, observed: Observed) -> Known:
         preparing = row.phase in ("queued", "installing")
+        # The job is asked before the disk: a job that ends in between must not look like one that left nothing.
+        badly = preparing and await self._job_failure(row) is not None
         return Known(
             weights_ready=not preparing or await self._do.preparation.weights_ready(row),
-            job_ended_badly=preparing and await self._job_failure(row) is not None,
+            job_ended_badly=badly,
             observed=observed,
             verdict=self._word(current(row.id, observed)),
             overdue=self._waited(row) > self._do.timing.activation,
@@ -167,9 +169,16 @@ class SlotLoop:
         await self._enter(row, "stopping")
 
     async def _job_failure(self, row: Row) -> Failure | None:
+        """Why the job cannot give this attempt its weights (if it did, nobody asks); None while it may."""
         if row.job_id is None:
             return None
         job = await self._do.jobs.get(row.job_id)
+        if job.status == "completed":
+            return Failure(
+                "install_outdated",
+                f"The weights of {row.model_id} were installed as another version of its entry asks.",
+                "The catalog changed meanwhile: activate it again.",
+            )
         if job.status not in ("failed", "cancelled"):
             return None
         error = job.error or {}

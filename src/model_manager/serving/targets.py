@@ -16,8 +16,8 @@ from model_manager.errors import NotFound, Unavailable
 class Target(Struct, frozen=True):
     """A model server that was verified: it named `served_name` itself and generated a token.
 
-    `url` is its base (`http://127.0.0.1:40123`), `key` the bearer key it wants, `instance` which run of it was verified,
-    `since` the seconds since the epoch when that was.
+    `url` is its base (`http://127.0.0.1:40123`), `key` the bearer key it wants, `instance` which run of it was
+    verified, `since` the seconds since the epoch when that was.
     """
 
     slot: str

@@ -60,7 +60,7 @@ def _question(entry: Entry) -> tuple[str, dict[str, Any]]:
 
 
 def _has_output(body: Any) -> bool:
-    """An embedding, or at least one token: a first token may be an invisible one, so the server's count is asked first."""
+    """An embedding, or at least one token. The server's count is asked first: a first token may be an invisible one."""
     if not isinstance(body, dict):
         return False
     usage = body.get("usage")

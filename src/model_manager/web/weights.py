@@ -13,7 +13,6 @@ from model_manager.http.routing import Reply, Request, Route
 from model_manager.web.jobs import JobView, job_view
 from model_manager.weights.disk import amount
 from model_manager.weights.installed import InstalledFile, InstalledWeights
-from model_manager.weights.names import check_folder
 
 
 class WeightInfo(Struct, rename="camel"):
@@ -111,8 +110,6 @@ async def weights_info(parts: Parts, name: str) -> WeightDetails:
 
 async def install_weights(parts: Parts, body: Install, request: Request) -> Reply[Queued]:
     """Install weights, in a job. The same installation asked for twice is one job."""
-    if body.target is not None:
-        check_folder(body.target)
     job = await commands.install(
         parts,
         model_id=body.id,

@@ -44,7 +44,8 @@ class Order(Struct, frozen=True, kw_only=True, rename="camel"):
 
     `folder` is where the weights of `entry` go; `entry_hash` is empty when no catalog entry stands behind the
     request. `reserve` in bytes. `tree` is the catalog folder that `file:` sources start from, `file_roots` are
-    folders outside it that the operator allows. `allow_http` opens plain HTTP to loopback hosts, for tests.
+    folders outside it that the operator allows. `timeout` in seconds, 0 for none. `allow_http` opens plain HTTP to
+    loopback hosts, for tests.
     `secrets` may hold `hubToken`. Unknown fields are passed over.
     """
 
@@ -59,6 +60,7 @@ class Order(Struct, frozen=True, kw_only=True, rename="camel"):
     file_roots: tuple[str, ...] = ()
     hub_endpoint: str = DEFAULT_ENDPOINT
     allow_http: bool = False
+    timeout: float = 0.0
     secrets: dict[str, str | None] = {}
 
     @property
@@ -76,7 +78,9 @@ def work(control: Control, message: dict[str, Any]) -> dict[str, Any]:
     store = WeightStore(Path(order.root), order.reserve)
     publishing = threading.Event()
     try:
-        return abandonable(control, lambda: install(order, store, control, publishing), publishing)
+        return abandonable(
+            control, lambda: install(order, store, control, publishing), publishing, order.timeout
+        )
     except OSError as error:
         raise disk_error(error, shown(order.folder)) from error
     finally:
