@@ -1,4 +1,4 @@
-"""Write docs/settings.md from the table of settings: `python tools/settings_doc.py`. A test holds the two equal."""
+"""Write docs/settings.md from the table of settings: `python -m tools.settings_doc`. A test holds the two equal."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from model_manager.settings import SETTINGS, Setting
 
 HEAD = """# Settings
 
-<!-- Written by tools/settings_doc.py from src/model_manager/settings.py; edit that table instead. -->
+<!-- Written by `python -m tools.settings_doc` from src/model_manager/settings.py; edit that table instead. -->
 
 A value comes from a flag of `model-manager serve` or `quickstart`, else from the environment, else from the file named by
 `--config` (YAML, `name: value`), else it is the default. An empty string counts as unset. Durations are written as in Go
