@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from model_manager.catalog import credential
 from model_manager.catalog.gitcommand import changed_names, git
 from model_manager.catalog.gitfailure import GitFailed
+from model_manager.catalog.giturl import checked_url
 from model_manager.catalog.tree import Tree
 from model_manager.errors import SettingsError, Unavailable
 
@@ -29,8 +30,6 @@ log = logging.getLogger(__name__)
 _NEW = "refs/model-manager/new"
 _CURRENT = "refs/model-manager/current"
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/@+-]{0,254}")
-_SCP_LIKE = re.compile(r"(?:([A-Za-z0-9._-]+)@)?([A-Za-z0-9._-]+):(?!/)(\S+)")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _DAMAGE = re.compile(
     r"bad object|corrupt|unable to read|invalid object|loose object|not a git repository|\.lock'|"
     r"did not send all necessary objects|is empty|bad (config|packed|ref)|broken",
@@ -60,7 +59,7 @@ class GitSource:
         environment: Mapping[str, str] | None = None,
         timeout: float = 120.0,
     ) -> None:
-        self.location = _checked_url(url, credentials_file)
+        self.location = checked_url(url, credentials_file is not None)
         if not _REF.fullmatch(ref) or ".." in ref:
             raise SettingsError(f"{ref[:60]!r} is no Git branch, tag or commit.")
         self._url = url
@@ -143,6 +142,7 @@ class GitSource:
 
     async def _start_over(self) -> None:
         """A new, empty repository. The trees stay: the current one is what is served until there is a new one."""
+        self._verified = ""
         await asyncio.to_thread(shutil.rmtree, self._repo, ignore_errors=True)
         await git("init", "--quiet", "--bare", "--template=", str(self._repo))
 
@@ -238,37 +238,3 @@ def _told(error: Exception, location: str) -> Unavailable:
     reason = error.sentence if isinstance(error, Unavailable) else str(getattr(error, "strerror", error))
     hint = error.hint if isinstance(error, Unavailable) else ""
     return Unavailable(f"The catalog {location} cannot be fetched: {reason[:1].lower()}{reason[1:]}", hint)
-
-
-def _checked_url(url: str, credentials_file: Path | None) -> str:
-    """The URL as it may be shown. Raises SettingsError, which never repeats a password."""
-    how = "Use https://host/path, ssh://user@host/path, user@host:path, file:///path or a path."
-    if url.startswith("/") and "\0" not in url:
-        return url
-    if url.startswith("-") or any(char.isspace() or char < " " for char in url):
-        raise SettingsError("The catalog's Git URL begins with `-` or has white space in it.", how)
-    if "://" not in url:
-        if _SCP_LIKE.fullmatch(url) and "::" not in url:
-            return url
-        raise SettingsError("The catalog's Git URL is not one that may be used.", how)
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError as error:
-        raise SettingsError("The catalog's Git URL cannot be read.", how) from error
-    if parts.scheme not in ("https", "http", "ssh", "file") or "::" in url.partition("://")[0]:
-        raise SettingsError(f"A catalog cannot be fetched by {parts.scheme[:20]}://.", how)
-    if parts.password or (parts.username and parts.scheme in ("https", "http")):
-        raise SettingsError(
-            "The catalog's Git URL holds a user name or password.",
-            "Put the token into a file and name it by MODEL_MANAGER_CATALOG_CREDENTIALS_FILE.",
-        )
-    if host.startswith("-") or (parts.username or "").startswith("-"):
-        raise SettingsError("The host of the catalog's Git URL begins with `-`.", how)
-    if parts.scheme == "http" and credentials_file and host not in _LOOPBACK:
-        raise SettingsError(
-            "The token would go over http, where anybody on the way can read it.", "Use https."
-        )
-    if parts.scheme == "file" and host not in ("", "localhost"):
-        raise SettingsError("A file: URL names a path on this machine: file:///path.", how)
-    return url.partition("?")[0]
