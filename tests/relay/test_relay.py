@@ -506,6 +506,39 @@ async def test_an_early_answer_ends_the_sending(relay: Relay) -> None:
         await until(lambda: upstream.left == 1, timeout=KEEP_SECONDS / 2)
 
 
+async def test_an_early_answer_frees_a_writer_that_waits(relay: Relay) -> None:
+    taken = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 0x40000
+            yield b"x" * 0x40000
+
+    async def talk(peer: Peer) -> None:
+        await peer.reader.readuntil(b"\r\n\r\n")
+        await at_rest(lambda: taken)
+        await peer.send(b"HTTP/1.1 413 -\r\nContent-Length: 3\r\n\r\nbig")
+        await asyncio.Event().wait()
+
+    async with Upstream(talk) as upstream:
+        assert await ask(relay, upstream.url, "POST", body=body(), idle_timeout=10) == (413, b"big")
+
+
+async def test_a_server_that_takes_nothing_more_of_a_request(relay: Relay) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 0x40000
+
+    async def talk(peer: Peer) -> None:
+        await peer.reader.readuntil(b"\r\n\r\n")
+        await asyncio.Event().wait()
+
+    async with Upstream(talk) as upstream:
+        with pytest.raises(UpstreamTimeout, match=r"took no more of the request for 0\.3 s"):
+            await ask(relay, upstream.url, "POST", body=body(), idle_timeout=0.3)
+
+
 async def test_a_body_that_fails_closes_the_connection(relay: Relay) -> None:
     async def body() -> AsyncIterator[bytes]:
         yield b"x"
