@@ -360,7 +360,7 @@ def _token(settings: Settings) -> tuple[str, Path | None]:
         )
     path = settings.state_path / "token"
     try:
-        settings.state_path.mkdir(parents=True, exist_ok=True)
+        settings.state_path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists() or not path.read_text().strip():
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:

@@ -29,11 +29,12 @@ async def healthz(_: Parts) -> Encoded[Health]:
 
 
 async def readyz(parts: Parts) -> Reply[Readiness]:
-    """Whether the service can do its work."""
-    reasons = [*parts.problems()]
-    catalog = parts.catalog.status()
-    if not catalog.ready:
-        reasons.append(catalog.error or "The catalog was not read yet.")
+    """Whether the service can do its work.
+
+    A catalog, hub or model server that is away does not count: the service answers all the same, and says what
+    is missing in `/system/info`.
+    """
+    reasons = parts.problems()
     if reasons:
         return Reply(Readiness("not_ready", reasons), status=503)
     return Reply(Readiness("ready"))
