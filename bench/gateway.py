@@ -167,7 +167,7 @@ async def servers() -> AsyncIterator[int]:
     try:
         yield gateway.getsockname()[1]
     finally:
-        for process in processes:
+        for process in reversed(processes):
             process.kill()
             process.join()
 
