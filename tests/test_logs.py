@@ -56,7 +56,7 @@ def test_json_lines() -> None:
 
 
 def test_human_lines() -> None:
-    stream = configured("human")
+    stream = configured("text")
     log.info("slot %s is active", "active-llm")
     assert re.fullmatch(
         r"\d\d:\d\d:\d\d info    serving\.control: slot active-llm is active\n", stream.getvalue()
@@ -102,7 +102,7 @@ def test_request_and_activation_are_named() -> None:
     try:
         log.info("hello")
         assert (only(stream)["request"], only(stream)["activation"]) == ("r1", "a1")
-        human = configured("human")
+        human = configured("text")
         log.info("hello")
         assert human.getvalue().endswith("hello (request r1, activation a1)\n")
     finally:
@@ -113,7 +113,7 @@ def test_request_and_activation_are_named() -> None:
 SECRET = 's3cret/"quoted" +'
 
 
-@pytest.mark.parametrize("form", ["json", "human"])
+@pytest.mark.parametrize("form", ["json", "text"])
 @pytest.mark.parametrize("level", ["info", "debug"])
 def test_registered_secrets_are_in_no_line(form: logs.Format, level: str) -> None:
     logs.register_secret(SECRET)
@@ -172,14 +172,14 @@ def test_an_error_of_ours_is_its_sentence() -> None:
 
 @pytest.mark.parametrize("break_", ["\n", "\r\n", "\x1b[2J", "\x85", "\u2028", "\x00"])
 def test_h8a_a_message_cannot_forge_a_line(break_: str) -> None:
-    for form in ("json", "human"):
+    for form in ("json", "text"):
         stream = configured(form)
         log.info("asked for %s", f"x{break_}12:00:00 error all is lost")
         assert len(stream.getvalue().splitlines()) == 1
         assert break_ not in stream.getvalue()[:-1]
 
 
-@pytest.mark.parametrize("form", ["json", "human"])
+@pytest.mark.parametrize("form", ["json", "text"])
 def test_text_that_is_not_unicode_is_logged_all_the_same(form: logs.Format) -> None:
     stream = configured(form)
     log.info("file %s", "\udcff.json")

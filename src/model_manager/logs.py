@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from model_manager.errors import ModelManagerError
 
-Format = Literal["auto", "human", "json"]
+Format = Literal["auto", "text", "json"]
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 activation_id: ContextVar[str] = ContextVar("activation_id", default="")
@@ -51,12 +51,12 @@ def configure(
     format: Format = "auto",  # noqa: A002
     stream: TextIO | None = None,
 ) -> None:
-    """Send all log lines to `stream` (standard error) and nowhere else. `auto` means human on a terminal."""
+    """Send all log lines to `stream` (standard error) and nowhere else. `auto` means text on a terminal."""
     stream = stream or sys.stderr
-    human = stream.isatty() if format == "auto" else format == "human"
+    text = stream.isatty() if format == "auto" else format == "text"
     number = logging.getLevelNamesMapping()[level.upper()]
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(HumanFormatter(number) if human else JSONFormatter(number))
+    handler.setFormatter(HumanFormatter(number) if text else JSONFormatter(number))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)

@@ -50,7 +50,7 @@ def plan_hub(
     check_url(endpoint, allow_http)
     # token=False: without one of ours, huggingface_hub must not pick up one that lies on this machine
     api = HfApi(endpoint=endpoint, token=token or False)
-    with _in_words(source, token):
+    with _in_words(source, endpoint, token):
         info = api.model_info(source.repo, revision=source.revision or "main", timeout=METADATA_TIMEOUT)
         commit = info.sha or ""
         if not _COMMIT.fullmatch(commit):
@@ -113,7 +113,7 @@ def _with_sha256(file: PlannedFile, sha256: str | None) -> PlannedFile:
 
 
 @contextmanager
-def _in_words(source: HubSource, token: str | None) -> Iterator[None]:
+def _in_words(source: HubSource, endpoint: str, token: str | None) -> Iterator[None]:
     """Turn huggingface_hub's exceptions into ours. Their texts hold URLs and advice about its own commands."""
     from huggingface_hub import errors
 
@@ -147,8 +147,8 @@ def _in_words(source: HubSource, token: str | None) -> Iterator[None]:
         raise Unprocessable(f"{shown(source.repo)} is not a repository of the Hub.") from error
     except Exception as error:  # its HTTP library's own tree, and whatever a malformed answer trips over
         raise UpstreamError(
-            f"The Hub could not be asked about {source.repo} ({type(error).__name__}).",
-            "Check the network and the Hub's address, and retry.",
+            f"The Hub at {endpoint} could not be asked about {source.repo} ({type(error).__name__}).",
+            "Check the network and HF_ENDPOINT, then retry.",
             retryable=True,
         ) from error
 
