@@ -3,6 +3,6 @@
 Nothing here decides anything about models: a command asks the service and shows what it says.
 """
 
-from model_manager.cli.program import main
+from model_manager.cli.entry import main
 
 __all__ = ["main"]
