@@ -28,10 +28,15 @@ WEIGHTS_BYTES = 24 << 20
 
 @pytest.fixture
 def ground(tmp_path: Path) -> Path:
-    write_runtimes(
-        tmp_path / "runtimes", [runtime("well", "late:0.2"), runtime("never-ready", "never_ready")]
+    behaviours = {
+        "well": ("late:0.2",), "never-ready": ("never_ready",), "slow-to-stop": ("slow_term:0.8",),
+        "slow-to-load": ("late:1.0",), "slow-to-answer": ("slow_tokens:1.0",),
+    }  # fmt: skip
+    write_runtimes(tmp_path / "runtimes", [runtime(name, *words) for name, words in behaviours.items()])
+    models = {"a": "well", "b": "well", "bad": "never-ready"}
+    write_catalog(
+        tmp_path / "catalog", models | {name: name for name in behaviours if name.startswith("slow")}
     )
-    write_catalog(tmp_path / "catalog", {"a": "well", "b": "well", "bad": "never-ready"})
     for name in ("a", "b"):
         (tmp_path / "catalog/weights" / name / "big.bin").write_bytes(
             random.Random(name).randbytes(WEIGHTS_BYTES)
@@ -90,6 +95,10 @@ class Caller:
 
     async def serves(self, model: str) -> bool:
         return (await self.slot())["serving"] == model
+
+    async def is_active(self, model: str) -> bool:
+        desired = (await self.slot())["desired"]
+        return bool(desired["modelId"] == model and desired["result"] == "active")
 
     async def reaches(self, model: str) -> None:
         try:
@@ -188,6 +197,40 @@ async def test_c1_a_kill_while_the_new_model_starts_keeps_the_wish(ground: Path)
             attempt = slot["desired"]["id"]
             await call.ask("POST", f"/activations/{attempt}/cancel")
             await until(lambda: call.serves("a"), 20)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "phase"),
+    [
+        ("slow-to-stop", "a", "stopping"),
+        ("a", "slow-to-load", "starting"),
+        ("a", "slow-to-answer", "verifying"),
+        ("a", "b", "active"),
+    ],
+)
+async def test_c1_a_kill_in_each_phase_ends_at_what_was_asked_for(
+    ground: Path, old: str, new: str, phase: str
+) -> None:
+    """Within 10 s plus the engine's own load; with one process; with the activation's history told to its end."""
+    async with caller(ground) as call:
+        with service(ground) as process:
+            await call.up(process)
+            await call.ask("POST", "/models/activate?wait=20", {"id": old})
+            await call.ask("POST", "/models/activate", {"id": new})
+
+            async def reached() -> bool:
+                slot = await call.slot()
+                return bool(slot["desired"]["modelId"] == new and slot["desired"]["phase"] == phase)
+
+            await until(reached)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        await until(lambda: not model_servers(ground), 5)
+        with service(ground) as process:
+            await call.up(process)
+            await until(lambda: call.serves(new), 10 + 1)
+            assert len(model_servers(ground)) == 1
+            await until(lambda: call.is_active(new))
 
 
 async def test_c4_term_ends_the_service_and_its_model_server_with_exit_code_0(ground: Path) -> None:

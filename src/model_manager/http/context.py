@@ -11,6 +11,7 @@ from urllib.parse import quote
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from model_manager import logs
 from model_manager.errors import ModelManagerError, NotFound
 from model_manager.http.parsing import header
 from model_manager.http.problems import InternalError, problem_response
@@ -41,6 +42,7 @@ class Context:
         state = scope.setdefault("state", {})
         state["closing"] = self._closing
         state["request_id"] = request_id = _request_id(scope)
+        logs.request_id.set(request_id)  # for this request's task alone: the server gives each its own context
         started = time.perf_counter()
         status = 0
 

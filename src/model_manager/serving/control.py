@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from model_manager import logs
 from model_manager.errors import ModelManagerError
 from model_manager.events import EventLog
 from model_manager.jobs.queue import Jobs
@@ -87,6 +88,7 @@ class SlotLoop:
     async def turn(self) -> None:
         """One look, one step."""
         row, good = await self._do.database.read(self._rows)
+        logs.activation_id.set(row.id if row else "")
         observed = await self._do.platform.observe(self.slot)
         self._close_stale_target(observed)
         if row is None or row.result in ledger.ENDS:
