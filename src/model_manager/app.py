@@ -7,11 +7,8 @@ streams, HTTP, loops, children, jobs, state.
 import asyncio
 import contextlib
 import logging
-import os
-import secrets
 import signal
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,7 +17,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import uvicorn
 
 from model_manager import gateway, logs
@@ -34,6 +30,7 @@ from model_manager.events import EventLog
 from model_manager.http.application import application
 from model_manager.jobs.job import Job, WorkerSpec
 from model_manager.jobs.queue import Jobs
+from model_manager.listening import announced, is_loopback, listen, own_token, url_of
 from model_manager.metrics import Metrics
 from model_manager.relay import Relay
 from model_manager.serving import ledger
@@ -56,7 +53,6 @@ from model_manager.weights.uri import folder_of
 log = logging.getLogger(__name__)
 
 VERSION = version("model-manager")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass
@@ -106,20 +102,22 @@ async def running(settings: Settings) -> AsyncIterator[RunningService]:
 
     Raises SettingsError or StateError, each with a sentence, when it cannot start.
     """
-    token, made_here = _token(settings)
+    token, made_here = read_token(settings), None
+    if token is None:
+        token, made_here = own_token(settings.host, settings.state_path)
     async with AsyncExitStack() as stack:
-        listener = stack.enter_context(_listen(settings.host, settings.server_port))
+        listener = stack.enter_context(listen(settings.host, settings.server_port))
         database = await Database.open(settings.state_path)
         stack.push_async_callback(database.aclose)
         house = await _build(settings, database, token)
         stack.push_async_callback(house.aclose, settings.shutdown_timeout)
-        url = _url(settings.host, listener)
+        url = url_of(settings.host, listener)
         server = asyncio.create_task(house.http(listener, token, settings), name="http")
         house.serving_http = server
         house.start()
         if made_here is not None:
             log.info("the API token lies in %s", made_here)
-        _announce(settings.state_path, url, stack)
+        stack.enter_context(announced(settings.state_path, url))
         yield RunningService(url, token, house.parts, house.catalog_path, house.stop)
 
 
@@ -150,7 +148,7 @@ class _House:
             routes(self.parts),
             version=VERSION,
             token=token,
-            reads_open=settings.host in LOOPBACK,
+            reads_open=is_loopback(settings.host),
             closing=self.closing,
             others=gateway.routes(self.parts.targets, self.relay),
             observe=self.parts.metrics.request,
@@ -346,60 +344,3 @@ def _info(settings: Settings) -> dict[str, Any]:
         "pvc_name": settings.weights_pvc_name,
         "state_path": str(settings.state_path),
     }
-
-
-def _token(settings: Settings) -> tuple[str, Path | None]:
-    """The token to ask for, and the file in which one of our own making lies."""
-    token = read_token(settings)
-    if token:
-        return token, None
-    if settings.host not in LOOPBACK:
-        raise SettingsError(
-            f"No API token is set, and {settings.host} can be reached from outside this machine.",
-            "Set MODEL_MANAGER_API_TOKEN or MODEL_MANAGER_API_TOKEN_FILE, or listen on 127.0.0.1.",
-        )
-    path = settings.state_path / "token"
-    try:
-        settings.state_path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists() or not path.read_text().strip():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(32) + "\n")
-        return path.read_text().strip(), path
-    except OSError as e:
-        raise SettingsError(
-            f"The token file {path} cannot be used: {e.strerror}.", "Check STATE_PATH."
-        ) from e
-
-
-@contextlib.contextmanager
-def _listen(host: str, port: int) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:  # so that Nagle is off
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as e:
-            raise SettingsError(
-                f"Cannot listen on {host} port {port}: {os.strerror(e.errno or 0)}.",
-                "Another program has it, or the address is not this machine's. Set SERVER_PORT (0 takes a free one).",
-            ) from e
-        listener.listen(1024)
-        listener.setblocking(False)
-        yield listener
-
-
-def _url(host: str, listener: socket.socket) -> str:
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
-
-
-def _announce(state: Path, url: str, stack: AsyncExitStack) -> None:
-    """Tell the command line of this machine where we are."""
-    path = state / "service.json"
-    path.write_bytes(msgspec.json.encode({"url": url, "pid": os.getpid()}))
-    stack.callback(path.unlink, missing_ok=True)
-
-
-if __name__ == "__main__":
-    sys.exit("Use `model-manager serve`.")

@@ -1,0 +1,80 @@
+"""The port this service listens on, the token it asks for, and the note that tells this machine where it is."""
+
+import contextlib
+import ipaddress
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from model_manager.errors import SettingsError
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address. Names other than `localhost` count as reachable."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def own_token(host: str, state: Path) -> tuple[str, Path]:
+    """A token of our own making, for a service that only this machine can reach, and the file it lies in (mode 0600).
+
+    Raises SettingsError when `host` can be reached from elsewhere: there, someone has to choose the token.
+    """
+    if not is_loopback(host):
+        raise SettingsError(
+            f"No API token is set, and {host} can be reached from outside this machine.",
+            "Set MODEL_MANAGER_API_TOKEN or MODEL_MANAGER_API_TOKEN_FILE, or listen on 127.0.0.1.",
+        )
+    path = state / "token"
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists() or not path.read_text().strip():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(32) + "\n")
+        return path.read_text().strip(), path
+    except OSError as e:
+        raise SettingsError(
+            f"The token file {path} cannot be used: {e.strerror}.", "Check STATE_PATH."
+        ) from e
+
+
+@contextlib.contextmanager
+def listen(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening socket; port 0 takes a free one. Raises SettingsError when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:  # so that Nagle is off
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as e:
+            raise SettingsError(
+                f"Cannot listen on {host} port {port}: {e.strerror}.",
+                "Another program has it, or the address is not this machine's. Set SERVER_PORT (0 takes a free one).",
+            ) from e
+        listener.listen(1024)
+        listener.setblocking(False)
+        yield listener
+
+
+def url_of(host: str, listener: socket.socket) -> str:
+    """Where this machine reaches the listener."""
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def announced(state: Path, url: str) -> Iterator[None]:
+    """Tell the command line of this machine where we are."""
+    path = state / "service.json"
+    path.write_bytes(msgspec.json.encode({"url": url, "pid": os.getpid()}))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
