@@ -249,7 +249,7 @@ async def test_c4_it_stops_while_an_event_stream_is_open(tmp_path: Path) -> None
     async with open_house(house_settings(tmp_path)) as h:
         host, port = h.service.url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(b"GET /events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n")
+        writer.write(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n")
         assert b"200" in await reader.readline()
         began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 5

@@ -172,3 +172,46 @@ async def test_u6_the_token_is_in_no_answer_and_no_log(
             assert TOKEN not in response.text + str(response.headers)
         await client.get("/broken", headers=authorized)
     assert TOKEN not in caplog.text
+
+
+PAGES = [
+    ("127.0.0.1:8080", None, 200),
+    ("127.0.0.1", None, 200),
+    ("LocalHost:8080", None, 200),
+    ("[::1]:8080", None, 200),
+    ("127.0.0.1:8080", "http://127.0.0.1:8080", 200),
+    ("localhost:8080", "http://localhost:3000", 200),
+    # a name of the attacker's that leads to 127.0.0.1, and pages of other origins
+    ("evil.example:8080", None, 401),
+    ("evil.example:8080", "http://evil.example:8080", 401),
+    ("127.0.0.1.evil.example", None, 401),
+    ("localhost.evil.example:8080", None, 401),
+    ("evil.example@127.0.0.1", None, 401),
+    ("", None, 401),
+    ("127.0.0.1:8080", "http://evil.example", 401),
+    ("127.0.0.1:8080", "http://127.0.0.1.evil.example", 401),
+    ("127.0.0.1:8080", "null", 401),
+    ("127.0.0.1:8080", "", 401),
+]
+
+
+@pytest.mark.parametrize(("host", "origin", "status"), PAGES)
+@pytest.mark.parametrize("line", ["GET /things", "POST /v1/ask"])
+async def test_h5a_a_web_page_from_elsewhere_reads_nothing_and_asks_nothing(
+    client: Client, line: str, host: str, origin: str | None, status: int
+) -> None:
+    head = [
+        f"{line} HTTP/1.1",
+        f"Host: {host}",
+        "Connection: close",
+        *([f"Origin: {origin}"] * (origin is not None)),
+    ]
+    answer = await raw(client, "\r\n".join([*head, "", ""]).encode())
+    assert answer.split(b" ", 2)[1] == b"%d" % status
+    with_token = [*head, f"Authorization: Bearer {RIGHT}", "", ""]
+    assert (await raw(client, "\r\n".join(with_token).encode())).split(b" ", 2)[1] == b"200"
+
+
+async def test_h5a_two_hosts_are_not_better_than_one(client: Client) -> None:
+    head = b"GET /things HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+    assert (await raw(client, head)).split(b" ", 2)[1] != b"200"

@@ -104,7 +104,7 @@ async def test_w16_a_client_that_reads_nothing_is_cut_and_costs_little() -> None
     async with serving(source.app(stall=0.3)) as client:
         _, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-        writer.write(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         await asyncio.wait_for(source.ended.wait(), 10)
         assert source.sent < 300  # what the kernel's buffers hold, not what the source could have made
         writer.transport.abort()

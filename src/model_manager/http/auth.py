@@ -5,6 +5,7 @@ can change something needs the token. A new route is therefore closed without an
 """
 
 import hmac
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Literal
@@ -23,6 +24,10 @@ GATEWAY = "/v1/"
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
+_LOOPBACK = rb"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?"
+_HOST = re.compile(_LOOPBACK, re.IGNORECASE)
+_ORIGIN = re.compile(rb"https?://" + _LOOPBACK, re.IGNORECASE)
+
 
 def access(method: str, path: str, open_paths: frozenset[str] = OPEN_PATHS) -> Access:
     """What a request needs: nothing, the right to read, or the right to change."""
@@ -34,7 +39,7 @@ def access(method: str, path: str, open_paths: frozenset[str] = OPEN_PATHS) -> A
 class Auth:
     """ASGI middleware. Raises Unauthorized (no or wrong token) or Forbidden (nobody has one).
 
-    `token` None means that none was configured: then nothing that needs it is answered.
+    `reads_open` opens reads to programs of this machine, not to web pages in its browser. `token` None means that none was configured: then nothing that needs it is answered.
     `open_paths` adds exact paths that are readable by everyone, such as the page where one enters the token.
     """
 
@@ -49,7 +54,8 @@ class Auth:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             needed = access(scope["method"], scope["path"], self._open_paths)
-            if needed == "write" or (needed == "read" and not self._reads_open):
+            is_open = self._reads_open and is_from_this_machine(scope["headers"])
+            if needed == "write" or (needed == "read" and not is_open):
                 self._check(scope)
         await self._app(scope, receive, send)
 
@@ -60,11 +66,24 @@ class Auth:
             )
         presented = credentials(scope["headers"])
         if not presented:
-            raise Unauthorized("This needs a token.", "Send it as `Authorization: Bearer <token>`.")
+            hint = "Send it as `Authorization: Bearer <token>`."
+            if self._reads_open:
+                hint += " Reading needs none at 127.0.0.1 or localhost, except for web pages from elsewhere."
+            raise Unauthorized("This needs a token.", hint)
         # All of them, and without a short cut: a right token does not excuse a wrong one beside it.
         matches = [hmac.compare_digest(sha256(token).digest(), self._digest) for token in presented]
         if not all(matches):
             raise Unauthorized("The token is not the right one.")
+
+
+def is_from_this_machine(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request on loopback is a local program's, not that of somebody's web page in a local browser.
+
+    Such a page may lead a name of its own to 127.0.0.1, so that the browser lets it read our answers (DNS
+    rebinding): then `Host` has that name. Or it sends what needs no permission: then `Origin` is the page's.
+    """
+    rules = {b"host": _HOST, b"origin": _ORIGIN}
+    return all(rules[name].fullmatch(value.strip()) for name, value in headers if name in rules)
 
 
 def credentials(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
