@@ -31,8 +31,9 @@ class Target(Struct, frozen=True):
     since: int = 0
 
     @property
-    def names(self) -> frozenset[str]:
-        return frozenset((self.slot, self.model_id, self.served_name, *self.aliases))
+    def names(self) -> tuple[str, ...]:
+        """What it answers to, the strongest claim first: an alias takes no name from a slot or a model."""
+        return (self.slot, self.model_id, self.served_name, *self.aliases)
 
 
 class Targets:
@@ -64,11 +65,11 @@ class Targets:
         """
         if not model:
             return self._of_default()
-        for target in self._targets.values():
-            if model in target.names:
-                return target
         if model == self._default:
             return self._of_default()
+        claims = [target for target in self._targets.values() if model in target.names]
+        if claims:
+            return min(claims, key=lambda target: target.names.index(model))
         raise NotFound(f"No slot serves a model called {model!r}.", self._what_is_active())
 
     def models(self) -> list[dict[str, Any]]:

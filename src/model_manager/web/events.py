@@ -107,7 +107,7 @@ def _resume_from(query: EventsQuery, request: Request) -> int | None:
     last = request.header("last-event-id")
     if not last:
         return query.after
-    if not (last.isascii() and last.isdigit()) or int(last[:20]) > LARGEST:
+    if not (last.isascii() and last.isdigit() and len(last) < 20) or int(last) > LARGEST:
         raise Unprocessable(
             f"Last-Event-ID {last[:40]!r} is not the id of an event.", "Leave it out to begin now."
         )
