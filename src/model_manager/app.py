@@ -166,6 +166,7 @@ class _House:
     async def _prune(self) -> None:
         while True:
             await self.parts.events.prune()
+            await self.parts.database.write(ledger.prune)
             await asyncio.sleep(3600)
 
     async def aclose(self, seconds: float) -> None:
@@ -213,17 +214,17 @@ async def _build(settings: Settings, database: Database, token: str) -> _House:
         concurrency=settings.job_concurrency, log_folder=settings.state_path / "logs" / "jobs",
         environment=outside(),
     )  # fmt: skip
-    relay, targets, supervisor, watchdog = Relay(), Targets(settings.active_slot), Supervisor(), Watchdog()
+    relay, targets, metrics = Relay(), Targets(settings.active_slot), Metrics()
+    supervisor, watchdog = Supervisor(), Watchdog()
     runtimes = await asyncio.to_thread(load_runtimes, settings.runtimes_path, log.warning)
     platform = await _platform(settings, store, relay, runtimes)
     shared = Shared(
-        database, events, jobs, platform, relay, targets, MemoryDesk(), Preparation(store, _payload),
+        database, events, jobs, platform, relay, targets, MemoryDesk(), Preparation(store, _payload), metrics,
         Timing(settings.reconcile_interval, settings.activation_timeout, settings.drain_timeout),
     )  # fmt: skip
     slots = dict.fromkeys((settings.active_slot, *settings.slots))
     loops = {name: SlotLoop(name, shared) for name in slots}
     platform.on_change(lambda name: loops[name].poke() if name in loops else None)
-    metrics = Metrics()
     jobs.on_end(lambda job: _job_ended(job, loops, metrics))
     await database.write(lambda txn: _first_rows(txn, events, loops, database.recovered_from))
     parts = Parts(

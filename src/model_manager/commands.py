@@ -109,7 +109,8 @@ async def activate(parts: Parts, model_id: str, *, slot: str | None = None, acto
         row = _wanted(txn, draft.slot)
         if row is not None and row.result in (None, "active") and _same(row, draft):
             return row.id
-        ledger.begin(txn, parts.events, draft)
+        if ledger.begin(txn, parts.events, draft):
+            txn.after_commit(lambda: parts.metrics.activation_ended(draft.slot, "superseded"))
         return draft.id
 
     activation_id = await parts.database.write(write)
@@ -129,6 +130,7 @@ async def deactivate(parts: Parts, *, slot: str | None = None, actor: str) -> tu
             ledger.end(
                 txn, parts.events, row, "cancelled", Failure("deactivated", "The slot was emptied."), actor
             )
+            txn.after_commit(lambda: parts.metrics.activation_ended(name, "cancelled"))
         ledger.want(txn, name, None)
         ledger.forget_last_good(txn, name)
         data = {"action": "deleted", "slot": name, "modelId": row.model_id}
@@ -151,6 +153,7 @@ async def cancel_activation(parts: Parts, activation_id: str, actor: str) -> Act
             )
         failure = Failure("cancelled", f"It was cancelled by {actor} while {row.phase}.")
         ledger.settle(txn, parts.events, row, "cancelled", failure, actor)
+        txn.after_commit(lambda: parts.metrics.activation_ended(row.slot, "cancelled"))
         return row
 
     row = await parts.database.write(write)

@@ -28,6 +28,11 @@ TABLE = [
     # the switch
     ("stopping", Known(observed=seen(OLD, applied="old")), Step.STOP_OLD),
     ("stopping", Known(observed=seen(applied=None)), Step.STOP_OLD),
+    (
+        "stopping",
+        Known(observed=seen(applied=None), overdue=True),
+        Step.FAIL_DEADLINE,
+    ),  # the platform refuses it
     ("stopping", Known(observed=seen(OLD_STOPPING)), Step.AWAIT),
     ("stopping", Known(observed=seen(OLD_STOPPING), overdue=True), Step.FAIL_DEADLINE),
     ("stopping", Known(observed=seen()), Step.SAY_STARTING),

@@ -203,6 +203,24 @@ async def test_a_failed_attempt_holds_no_weights(book: Book) -> None:
     assert await book.uses() == ["folder-a"]
 
 
+async def test_old_attempts_are_forgotten_but_not_those_still_needed(book: Book) -> None:
+    await book.begin("a")
+    await book.active("a")
+    for name in ("b", "c", "d"):
+        await book.begin(name)
+    await book.database.write(lambda txn: ledger.prune(txn, keep=1))
+    rows = await book.database.read(lambda c: ledger.activations(c, None, 10))
+    assert [row.id for row in rows] == ["d", "a"]
+
+
+async def test_the_first_model_is_created_and_the_next_one_an_update(book: Book) -> None:
+    for name in ("a", "b"):
+        await book.begin(name)
+        await book.active(name)
+    told = [event.data["action"] for event in await book.events.page(kind="model_activated")]
+    assert told == ["created", "updated"]
+
+
 async def test_nothing_is_written_when_the_caller_fails(book: Book) -> None:
     def write(txn: Transaction) -> None:
         ledger.begin(txn, book.events, draft("a"))

@@ -121,6 +121,9 @@ async def test_quick_wishes_end_at_the_last(tmp_path: Path) -> None:
         await h.ended(wishes[2])
         results = [(await commands.get_activation(h.parts, wish.id)).result for wish in wishes]
         assert results == ["superseded", "superseded", "active"]
+        scraped = h.parts.metrics.render().body.decode()
+        assert 'model_manager_activations_total{result="superseded",slot="active-llm"} 2.0' in scraped
+        assert 'model_manager_activations_total{result="active",slot="active-llm"} 1.0' in scraped
         await h.serves("c")
         assert len((await h.parts.platform.observe("active-llm")).instances) == 1
 

@@ -42,7 +42,8 @@ class Context:
         state = scope.setdefault("state", {})
         state["closing"] = self._closing
         state["request_id"] = request_id = _request_id(scope)
-        logs.request_id.set(request_id)  # for this request's task alone: the server gives each its own context
+        # For this request's task alone: the server gives each its own context.
+        logs.request_id.set(request_id)
         started = time.perf_counter()
         status = 0
 

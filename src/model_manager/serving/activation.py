@@ -80,7 +80,7 @@ def _prepare(phase: Phase, known: Known) -> Step:
 
 def _switch(activation: str, phase: Phase, known: Known) -> Step:
     if known.observed.activation != activation:
-        return Step.STOP_OLD
+        return Step.FAIL_DEADLINE if known.overdue else Step.STOP_OLD
     if others(activation, known.observed):
         return Step.FAIL_DEADLINE if known.overdue else Step.AWAIT
     if phase == "stopping":

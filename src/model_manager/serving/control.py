@@ -17,6 +17,7 @@ from model_manager import logs
 from model_manager.errors import ModelManagerError
 from model_manager.events import EventLog
 from model_manager.jobs.queue import Jobs
+from model_manager.metrics import Metrics
 from model_manager.relay import Relay
 from model_manager.serving import ledger
 from model_manager.serving.activation import Known, Step, current, decide
@@ -52,6 +53,7 @@ class Shared(Struct, frozen=True):
     targets: Targets
     memory: MemoryDesk
     preparation: Preparation
+    metrics: Metrics
     timing: Timing
 
 
@@ -66,6 +68,7 @@ class SlotLoop:
         self._drained: str | None = None
         self._verdict: tuple[str, Verdict] | None = None
         self._asking: tuple[str, asyncio.Task[None]] | None = None
+        self._trouble = ""
 
     def poke(self) -> None:
         self._poked.set()
@@ -77,7 +80,9 @@ class SlotLoop:
             wait = self._do.timing.interval
             try:
                 await self.turn()
+                self._trouble = ""
             except ModelManagerError as e:
+                self._trouble = e.sentence
                 log.warning("slot %s: %s %s", self.slot, e.sentence, e.hint)
                 wait = min(wait, 1.0)
             except Exception:
@@ -194,10 +199,11 @@ class SlotLoop:
         self._do.targets.close(self.slot)
         if self._drained != row.id:
             await self._do.targets.drained(self.slot, self._do.timing.drain)
-            self._drained = row.id  # and look again: while waiting, something else may have been asked for
-            self.poke()
+            self._drained, self._since[row.id] = row.id, time.monotonic()
+            self.poke()  # look again: while waiting, something else may have been asked for
             return
         await self._attempt(row, self._do.platform.apply(row.manifest))
+        self._since[row.id] = time.monotonic()
         self.poke()
 
     def _ask(self, instance: Instance, row: Row) -> None:
@@ -226,6 +232,7 @@ class SlotLoop:
             self._do.targets.close(self.slot)
             return
         self._forget(row)
+        self._do.metrics.activation_ended(self.slot, "active")
         log.info("slot %s: %s is active", self.slot, row.model_id)
 
     def _serve(self, row: Row, instance: Instance) -> None:
@@ -255,7 +262,7 @@ class SlotLoop:
         exit_code = instance.exit_code if instance else None
         found = diagnose(
             phase=row.phase, exit_code=exit_code if step is Step.FAIL_EXIT else None, log_tail=tail,
-            reason=_last_word(step, instance, verdict), waited_seconds=self._waited(row),
+            reason=self._trouble or _last_word(step, instance, verdict), waited_seconds=self._waited(row),
         )  # fmt: skip
         return Failure(found.code, found.sentence, found.hint, exit_code, tail)
 
@@ -265,6 +272,7 @@ class SlotLoop:
             lambda txn: ledger.settle(txn, self._do.events, row, "failed", failure, "system")
         )
         self._forget(row)
+        self._do.metrics.activation_ended(self.slot, "failed")
         self.poke()
 
     async def _attempt(self, row: Row, doing: Any) -> None:

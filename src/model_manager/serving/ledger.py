@@ -113,11 +113,10 @@ def activations(connection: sqlite3.Connection, slot_name: str | None, limit: in
     return [_row(row) for row in connection.execute(sql, [*values, limit])]
 
 
-def begin(txn: Transaction, events: EventLog, draft: Draft) -> None:
-    """Make this the desired activation of its slot; whatever was on its way there is superseded."""
+def begin(txn: Transaction, events: EventLog, draft: Draft) -> bool:
+    """Make this the desired activation of its slot; whether an attempt on its way there is thereby superseded."""
     at = slot(txn, draft.slot)
-    if at.desired is not None:
-        _supersede(txn, events, activation(txn, at.desired), draft)
+    superseded = at.desired is not None and _supersede(txn, events, activation(txn, at.desired), draft)
     stamp = timestamp()
     values: dict[str, Any] = {
         "id": draft.id, "slot": draft.slot, "model_id": draft.model_id, "entry_hash": draft.entry_hash,
@@ -130,9 +129,9 @@ def begin(txn: Transaction, events: EventLog, draft: Draft) -> None:
     if draft.restores:
         txn.execute("UPDATE activations SET restored_by = ? WHERE id = ?", (draft.id, draft.restores))
     want(txn, draft.slot, draft.id)
-    _tell(
-        txn, events, draft.id, draft.slot, draft.model_id, "queued", draft.actor, {"revision": draft.revision}
-    )
+    facts = {"revision": draft.revision}
+    _tell(txn, events, draft.id, draft.slot, draft.model_id, "queued", draft.actor, facts)
+    return superseded
 
 
 def want(txn: Transaction, slot_name: str, activation_id: str | None) -> None:
@@ -162,7 +161,8 @@ def enter(txn: Transaction, events: EventLog, row: Row, phase: Phase, **facts: A
 
 def succeed(txn: Transaction, events: EventLog, row: Row, seconds: float) -> bool:
     """The attempt serves: it becomes the slot's last good one. False when it is not wanted any more."""
-    if slot(txn, row.slot).desired != row.id:
+    at = slot(txn, row.slot)
+    if at.desired != row.id:
         return False
     stamp = timestamp()
     txn.execute(
@@ -176,7 +176,8 @@ def succeed(txn: Transaction, events: EventLog, row: Row, seconds: float) -> boo
         failed = activation(txn, row.restores)
         _tell(txn, events, failed.id, failed.slot, failed.model_id, "restored", "system", {"by": row.id})
     _tell(txn, events, row.id, row.slot, row.model_id, "active", row.actor, {"seconds": round(seconds, 3)})
-    data = {"action": "created", "slot": row.slot, "activation": row.id, "modelId": row.model_id}
+    action = "updated" if at.last_good else "created"
+    data = {"action": action, "slot": row.slot, "activation": row.id, "modelId": row.model_id}
     events.append(txn, "model_activated", row.model_id, data, row.actor)
     return True
 
@@ -195,6 +196,15 @@ def end(
     )  # fmt: skip
     facts = {"code": failure.code, "reason": failure.reason, "hint": failure.hint, "phase": row.phase}
     _tell(txn, events, row.id, row.slot, row.model_id, result, actor, facts)
+
+
+def prune(txn: Transaction, keep: int = 1000) -> None:
+    """Forget all but the newest activations; never one that a slot wants or would go back to."""
+    txn.execute(
+        "DELETE FROM activations WHERE seq <= (SELECT max(seq) FROM activations) - ? AND id NOT IN"
+        " (SELECT desired FROM slots WHERE desired NOTNULL UNION SELECT last_good FROM slots WHERE last_good NOTNULL)",
+        (keep,),
+    )
 
 
 def settle(
@@ -244,11 +254,12 @@ def uses(connection: Transaction | sqlite3.Connection, folder: str | None = None
     return found
 
 
-def _supersede(txn: Transaction, events: EventLog, before: Row, draft: Draft) -> None:
+def _supersede(txn: Transaction, events: EventLog, before: Row, draft: Draft) -> bool:
     if before.result is not None:
-        return
+        return False
     reason = f"{draft.model_id} was asked for before {before.model_id} was active."
     end(txn, events, before, "superseded", Failure("superseded", reason), draft.actor)
+    return True
 
 
 def _set_uses(txn: Transaction, slot_name: str) -> None:
