@@ -121,7 +121,7 @@ class Client:
         headers: dict[str, str] | None = None,
     ) -> None:
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        given = {"Host": "gateway", "Connection": "close", "Content-Type": "application/json"}
+        given = {"Host": "127.0.0.1", "Connection": "close", "Content-Type": "application/json"}
         given |= {"Content-Length": str(len(data))} | (headers or {})
         lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
         self.writer.write(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + data)

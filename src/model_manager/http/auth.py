@@ -39,7 +39,8 @@ def access(method: str, path: str, open_paths: frozenset[str] = OPEN_PATHS) -> A
 class Auth:
     """ASGI middleware. Raises Unauthorized (no or wrong token) or Forbidden (nobody has one).
 
-    `reads_open` opens reads to programs of this machine, not to web pages in its browser. `token` None means that none was configured: then nothing that needs it is answered.
+    `reads_open` opens reads to programs of this machine, not to web pages in its browsers. `token` None means
+    that none was configured: then nothing that needs it is answered.
     `open_paths` adds exact paths that are readable by everyone, such as the page where one enters the token.
     """
 
