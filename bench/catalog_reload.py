@@ -1,10 +1,10 @@
-"""How long a catalog of 10,000 entries takes from a flipped link to being served: JSON on stdout, seconds.
+"""How long a catalog of 10,000 entries takes from a flipped link to being served.
 
-    python bench/catalog_reload.py [ENTRIES]
+    python -m bench.catalog_reload [ENTRIES]
 
 The link is flipped to a commit that changes one file. `git diff` is the way where Git can be asked, `read all` where it
 cannot. The reference of the same run reads all files of a tree with `open().read()` in a thread.
-`lag_ms` is the longest time that the event loop was held up meanwhile.
+The lag is the longest time that the event loop was held up meanwhile, of each reload.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from bench.figures import Figure, figure, report
 from model_manager.catalog.catalog import Catalog
 from model_manager.catalog.source import LinkSource
 from model_manager.catalog.tree import Tree
@@ -100,45 +101,38 @@ def read_everything(tree: Path) -> int:
     return sum(len(path.read_bytes()) for path in sorted((tree / "models").iterdir()))
 
 
-async def measure(catalog: Catalog, rig: Rig) -> dict[str, Any]:
-    first, first_lag = await timed(catalog.refresh)
-    times, lags, references, reference_lags = [], [], [], []
+async def measure(catalog: Catalog, rig: Rig, way: str) -> list[Figure]:
+    await catalog.refresh()
+    ours: list[tuple[float, float]] = []
+    theirs: list[tuple[float, float]] = []
     for number in range(ROUNDS):
         rig.put(number, f"changed {time.time()}")
         rig.commit()
         tree = rig.link.resolve()
         read_everything(tree)  # both meet a warm file cache
-        took, lag = await timed(catalog.refresh)
+        ours.append(await timed(catalog.refresh))
         assert catalog.item(f"model-{number}").revision == tree.name
-        reference, reference_lag = await timed(lambda tree=tree: asyncio.to_thread(read_everything, tree))
-        (
-            times.append(took),
-            lags.append(lag),
-            references.append(reference),
-            reference_lags.append(reference_lag),
-        )
-    reload, reference = sorted(times)[ROUNDS // 2], sorted(references)[ROUNDS // 2]
-    return {
-        "first_load_s": round(first, 3),
-        "first_load_lag_ms": round(first_lag, 1),
-        "reload_s": round(reload, 3),
-        "reload_lag_ms": round(max(lags), 1),
-        "reference_s": round(reference, 3),
-        "reference_lag_ms": round(max(reference_lags), 1),
-        "ratio": round(reload / reference, 2),
-    }
+        theirs.append(await timed(lambda tree=tree: asyncio.to_thread(read_everything, tree)))
+    (times, lags), (references, reference_lags) = zip(*ours, strict=True), zip(*theirs, strict=True)
+    name = "reading all files"
+    return [
+        figure(f"reload, {way}", "s", times, references, reference_name=name, goal=1.5),
+        figure(
+            f"event loop held up, {way}", "ms", lags, reference_lags, of="max", reference_name=name, goal=50
+        ),
+    ]
 
 
 async def main(entries: int) -> None:
+    found: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
         rig = Rig(Path(folder), entries)
-        result: dict[str, Any] = {"entries": entries}
-        for name, kind in (("git diff", LinkSource), ("read all", WithoutGit)):
-            database = await Database.open(Path(folder) / name)
+        for way, kind in (("git diff", LinkSource), ("read all", WithoutGit)):
+            database = await Database.open(Path(folder) / way)
             catalog = Catalog(kind(rig.link), "models", database, EventLog(database), 30.0)
-            result[name] = await measure(catalog, rig)
+            found += await measure(catalog, rig, way)
             await database.aclose()
-    print(json.dumps(result, indent=2))
+    report(found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Requests a second through the gateway, against the barest relay that can be written, in the same run.
 
-    python bench/gateway.py [--seconds 3] [--connections 32]
+    python -m bench.gateway [--seconds 2] [--connections 32] [--rounds 3]
 
 Three processes: a scripted model server that answers 300 bytes at once, one uvicorn worker that serves both
 the gateway and the bare relay, and this one, which asks. The bare relay knows no headers, deadlines, limits,
@@ -12,8 +12,6 @@ import asyncio
 import json
 import multiprocessing
 import socket
-import statistics
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -23,6 +21,7 @@ import httptools
 import uvicorn
 import uvloop
 
+from bench.figures import Figure, figure, report
 from model_manager.gateway import Target, routes
 from model_manager.http.application import application
 from model_manager.relay import Relay
@@ -115,7 +114,7 @@ class Load(Exchanges):
     def __init__(self, path: str, counts: list[int]) -> None:
         self.parser = httptools.HttpResponseParser(self)
         self.counts = counts
-        fields = f"host: x\r\ncontent-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n"
+        fields = f"host: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n"
         head = f"POST {path} HTTP/1.1\r\n{fields}"
         self.request = head.encode() + BODY
 
@@ -124,7 +123,9 @@ class Load(Exchanges):
         transport.write(self.request)
 
     def on_message_complete(self) -> None:
-        assert self.parser.get_status_code() == 200
+        if self.parser.get_status_code() != 200:
+            self.transport.abort()  # the rate of a server that refuses is none
+            return
         self.counts[0] += 1
         self.transport.write(self.request)
 
@@ -182,25 +183,23 @@ async def rate(port: int, path: str, connections: int, seconds: float) -> float:
     before, started = counts[0], time.perf_counter()
     await asyncio.sleep(seconds)
     result = (counts[0] - before) / (time.perf_counter() - started)
+    if not counts[0] > before >= 0:
+        raise SystemExit(f"{path} did not answer 200")
     for client in clients:
         client.abort()
     return result
 
 
-async def measure(connections: int, seconds: float, rounds: int) -> dict[str, Any]:
+async def measure(connections: int, seconds: float, rounds: int) -> Figure:
     rates: dict[str, list[float]] = {"/bare": [], "/v1/chat/completions": []}
     async with servers() as port:
         for _ in range(rounds):
             for path, results in rates.items():
                 results.append(await rate(port, path, connections, seconds))
-    bare, gateway = (statistics.median(results) for results in rates.values())
-    return {
-        "bare_relay_per_second": round(bare),
-        "gateway_per_second": round(gateway),
-        "ratio": round(gateway / bare, 2),
-        "rounds": {path: [round(result) for result in results] for path, results in rates.items()},
-        "connections": connections,
-    }
+    return figure(
+        "requests through the gateway", "1/s", rates["/v1/chat/completions"], rates["/bare"],
+        reference_name="the barest relay", at_least=True, facts={"connections": connections},
+    )  # fmt: skip
 
 
 def main() -> None:
@@ -209,8 +208,7 @@ def main() -> None:
     flags.add_argument("--connections", type=int, default=32)
     flags.add_argument("--rounds", type=int, default=3)
     options = flags.parse_args()
-    json.dump(uvloop.run(measure(options.connections, options.seconds, options.rounds)), sys.stdout, indent=2)
-    print()
+    report([uvloop.run(measure(options.connections, options.seconds, options.rounds))])
 
 
 if __name__ == "__main__":

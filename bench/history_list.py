@@ -1,8 +1,8 @@
-"""How long a page of the history takes with 1,000,000 events: JSON on stdout, milliseconds.
+"""How long a page of the history takes with 1,000,000 events.
 
-    python bench/history_list.py [ROWS]
+    python -m bench.history_list [ROWS]
 
-The reference of the same run is the same page from a history of 1,000 events.
+The reference of the same run is the same page from a history of 20,000 events: enough for whole pages.
 """
 
 import asyncio
@@ -15,10 +15,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from bench.figures import Figure, figure, report
 from model_manager.events import EventLog, timestamp
 from model_manager.state.database import Database, Transaction
 
-REFERENCE_ROWS = 1_000
+REFERENCE_ROWS = 20_000
 PAGES = 1_000
 KINDS = ("activation_active", "weight_install_completed", "catalog_refreshed", "weight_install_running")
 
@@ -48,41 +49,39 @@ def seed(rows: int) -> Callable[[Transaction], None]:
     return write
 
 
-async def measure(folder: Path, rows: int) -> dict[str, Any]:
+async def measure(folder: Path, rows: int) -> dict[str, list[float]]:
+    """Milliseconds of each page by query; under `open`, of opening the file."""
     database = await Database.open(folder)
     await database.write(seed(rows))
     await database.aclose()
 
     started = time.perf_counter()
     database = await Database.open(folder)
-    result: dict[str, Any] = {"rows": rows, "open_ms": _ms(time.perf_counter() - started)}
-    result["file_mib"] = round(database.path.stat().st_size / 2**20, 1)
+    result = {"open": [(time.perf_counter() - started) * 1000]}
     events, chance = EventLog(database), random.Random(1)
     for name, ask in QUERIES.items():
-        times = []
+        times = result[name] = []
         for _ in range(PAGES):
             seq = chance.randint(1, rows)
             started = time.perf_counter()
             await ask(events, seq)
-            times.append(time.perf_counter() - started)
-        times.sort()
-        result[name] = {"p50_ms": _ms(times[PAGES // 2]), "p99_ms": _ms(times[PAGES * 99 // 100])}
+            times.append((time.perf_counter() - started) * 1000)
     await database.aclose()
     return result
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
 
 
 async def main(rows: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         reference = await measure(Path(folder, "reference"), REFERENCE_ROWS)
         measured = await measure(Path(folder, "measured"), rows)
-    ratios = {name: round(measured[name]["p50_ms"] / reference[name]["p50_ms"], 2) for name in QUERIES}
-    print(
-        json.dumps({"page": 100, "reference": reference, "measured": measured, "p50_ratio": ratios}, indent=2)
-    )
+    other = f"the same of {REFERENCE_ROWS:,} events"
+    report([_figure(name, times, reference[name], other, rows) for name, times in measured.items()])
+
+
+def _figure(name: str, times: list[float], reference: list[float], other: str, rows: int) -> Figure:
+    facts = {"events": rows, "p99": round(sorted(times)[len(times) * 99 // 100], 3)}
+    title = "opening the state file" if name == "open" else f"page of 100: {name}"
+    return figure(title, "ms", times, reference, reference_name=other, facts=facts)
 
 
 if __name__ == "__main__":
