@@ -8,8 +8,12 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-Id = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$", max_length=63)]
-HfModelId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+ID_PATTERN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
+HUB_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""`owner/name`. Python's `$` lets a final line feed pass: where that matters, match with `re.fullmatch`."""
+
+Id = Annotated[str, Meta(pattern=ID_PATTERN, max_length=63)]
+HfModelId = Annotated[str, Meta(pattern=HUB_NAME_PATTERN)]
 
 
 class Part(Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):

@@ -3,22 +3,22 @@
 import re
 from collections.abc import Iterator
 
-from model_manager.catalog.entry import Entry, Source
+from model_manager.catalog.entry import HUB_NAME_PATTERN, ID_PATTERN, Entry, Source
 from model_manager.catalog.explain import shown
 from model_manager.catalog.problem import Report
 from model_manager.catalog.scan import Path
 from model_manager.catalog.suggest import did_you_mean
 
-# what KServe's storage initializer takes (kserve.md 2.1 of its sources: gs, s3, …)
+# what KServe 0.20 takes in a storageUri
 STORAGE_SCHEMES = (
     "pvc", "hf", "s3", "gs", "https", "http", "hdfs", "webhdfs", "file", "oci", "oci+native", "oci+fetch", "modelscope",
 )  # fmt: skip
 
-_ID = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
-_HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
+_ID = re.compile(ID_PATTERN)
+_HUB_NAME = re.compile(HUB_NAME_PATTERN)
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
+ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _QUANTITY = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(m|n|u|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+)?")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,254}")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
@@ -193,7 +193,7 @@ def _container(entry: Entry, report: Report) -> None:
         report.error(("runtime",), f"{shown(entry.runtime)} cannot be the name of a ServingRuntime")
     names: set[str] = set()
     for index, variable in enumerate(entry.env):
-        if not _ENV_NAME.fullmatch(variable.name):
+        if not ENV_NAME.fullmatch(variable.name):
             report.error(
                 ("env", index, "name"),
                 f"{shown(variable.name)} cannot be the name of an environment variable",

@@ -1,15 +1,13 @@
 """An entry's `env` for the rendered container: unambiguous, and without what only the service may set. Pure."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from msgspec import to_builtins
 
 from model_manager.catalog.entry import EnvVar
+from model_manager.catalog.rules import ENV_NAME
 from model_manager.errors import Unprocessable
-
-_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 _REFUSED = {
     "PYTHONPATH": "KServe refuses it in every container",
@@ -23,7 +21,6 @@ _REFUSED = {
     "VLLM_SERVER_DEV_MODE": "it opens routes that control the server",
     "VLLM_PLUGINS": "it decides which code runs",
 }
-
 
 _CACHES = frozenset(
     {"HF_HOME", "HF_HUB_CACHE", "TRANSFORMERS_CACHE", "XDG_CACHE_HOME", "VLLM_CACHE_ROOT", "TRITON_CACHE_DIR"}
@@ -49,7 +46,7 @@ def render_env(variables: Iterable[EnvVar], notes: list[str]) -> list[dict[str, 
 
 
 def _check(variable: EnvVar) -> None:
-    if not _NAME.fullmatch(variable.name):
+    if not ENV_NAME.fullmatch(variable.name):
         raise Unprocessable(
             f"{variable.name[:80]!r} is no name for a variable.", "Use letters, digits, `_`, `-` and `.`."
         )

@@ -1,6 +1,5 @@
 """GET over HTTP for `transfer`: few redirects, no token beyond its origin, nothing but the planned file."""
 
-import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -18,6 +17,7 @@ from urllib3.exceptions import (
 from urllib3.response import BaseHTTPResponse
 
 from model_manager.errors import Forbidden, ModelManagerError, NotFound, Unprocessable, UpstreamError
+from model_manager.listening import is_loopback
 from model_manager.weights.names import shown
 from model_manager.weights.plan import Access, PlannedFile
 
@@ -56,16 +56,6 @@ def origin_of(url: str) -> tuple[str, str, int]:
         (parts.hostname or "").lower(),
         parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0),
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_url(url: str, allow_http: bool) -> None:

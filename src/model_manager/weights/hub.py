@@ -16,7 +16,8 @@ from model_manager.errors import (
     Unprocessable,
     UpstreamError,
 )
-from model_manager.weights.fetch import check_url, is_loopback, origin_of
+from model_manager.listening import is_loopback
+from model_manager.weights.fetch import check_url, origin_of
 from model_manager.weights.names import shown
 from model_manager.weights.plan import Access, Plan, PlannedFile, chosen
 from model_manager.weights.uri import HubSource

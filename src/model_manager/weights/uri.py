@@ -5,23 +5,11 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
-from model_manager.catalog.entry import Entry, SourceFile
+from model_manager.catalog.entry import HUB_NAME_PATTERN, Entry, SourceFile
 from model_manager.errors import Unprocessable
-from model_manager.weights.names import check_folder, check_name, shown
+from model_manager.weights.names import check_folder, shown
 
-__all__ = [
-    "FileSource",
-    "HubSource",
-    "WebSource",
-    "WeightSource",
-    "check_name",
-    "flattened",
-    "folder_of",
-    "parse_source",
-    "require_source",
-]
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
+_HUB_NAME = re.compile(HUB_NAME_PATTERN)
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 
 
@@ -63,7 +51,7 @@ WeightSource = HubSource | FileSource | WebSource
 
 
 def flattened(model_id: str) -> str:
-    """One folder name for an id: lower case, `/` and `_` become `-`, runs collapse (`kserve.md` §11.5).
+    """One folder name for an id: lower case, `/` and `_` become `-`, runs collapse. The original's rule.
 
     >>> flattened("Qwen/Qwen2.5_1.5B--Instruct")
     'qwen-qwen2.5-1.5b-instruct'
@@ -126,7 +114,7 @@ def _parse_uri(uri: str, pins: tuple[SourceFile, ...], revision: str | None) -> 
 
 
 def _hub(repo: str, revision: str | None, pins: tuple[SourceFile, ...]) -> HubSource:
-    if not _HUB_ID.fullmatch(repo) or ".." in repo:
+    if not _HUB_NAME.fullmatch(repo) or ".." in repo:
         raise Unprocessable(f"{shown(repo)} is not a repository of the Hub.", "Write it as `owner/name`.")
     if revision is not None and (not _REVISION.fullmatch(revision) or ".." in revision):
         raise Unprocessable(f"{shown(revision)} is not a revision.", "Name a branch, a tag or a commit.")
