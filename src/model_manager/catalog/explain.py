@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-from model_manager.catalog.entry import Entry
 from model_manager.catalog.scan import Path
 
 _TYPES = {
@@ -100,7 +99,3 @@ def _quoted(types: str, value: Any) -> str:
     if "str" in types.split(" | ") and isinstance(value, int | float):
         return f'write it in quotes: "{str(value).lower()}"'
     return ""
-
-
-ENTRY_FIELDS = tuple(Entry.__struct_encode_fields__)
-"""The names of an entry's fields as they stand in files."""

@@ -18,7 +18,7 @@ from msgspec import Struct
 from model_manager.catalog import scan
 from model_manager.catalog.entry import Entry
 from model_manager.catalog.parse import MAX_SIZE, parse
-from model_manager.catalog.problem import Problem
+from model_manager.catalog.problem import Problem, Severity
 from model_manager.errors import Unavailable
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: a FIFO must not hold us up
@@ -68,8 +68,7 @@ def read_all(tree: Path, subdir: str, previous: Mapping[str, FileResult], *, tru
     """
     folder = models_folder(tree, subdir)
     names = _names(folder)
-    if not any(_is_entry(name) for name in names):
-        raise Unavailable(f"The catalog's folder {subdir or '.'} holds no .json file.", _EMPTY_HINT)
+    _refuse_empty(names, subdir)
     reading = _read(tree, folder, subdir, names, previous, trust_stamps)
     if _names(folder) != names:
         raise Vanished
@@ -84,14 +83,8 @@ def read_named(tree: Path, subdir: str, previous: Mapping[str, FileResult], name
     there = sorted(name for name in again if os.path.lexists(folder / name))
     reading = _read(tree, folder, subdir, there, {}, False)
     kept = {name: result for name, result in previous.items() if name not in again}
-    if not any(map(_is_entry, (*kept, *there))):
-        raise Unavailable(f"The catalog's folder {subdir or '.'} holds no .json file.", _EMPTY_HINT)
+    _refuse_empty((*kept, *there), subdir)
     return Reading(kept | reading.results, reading.fresh)
-
-
-_EMPTY_HINT = (
-    "An empty folder is taken for an accident. Add an entry, or point the service at another catalog."
-)
 
 
 def models_folder(tree: Path, subdir: str) -> Path:
@@ -124,6 +117,14 @@ def _names(folder: Path) -> list[str]:
         return sorted(entry.name for entry in os.scandir(folder) if _is_wanted(entry.name))
     except OSError as error:
         raise Vanished from error
+
+
+def _refuse_empty(names: Iterable[str], subdir: str) -> None:
+    if not any(map(_is_entry, names)):
+        raise Unavailable(
+            f"The catalog's folder {subdir or '.'} holds no .json file.",
+            "An empty folder is taken for an accident. Add an entry, or point the service at another catalog.",
+        )
 
 
 def _is_wanted(name: str) -> bool:
@@ -168,8 +169,8 @@ class _Refused(Exception):
     """A file that is not read; its arguments are a sentence and a hint."""
 
 
-def _refused(file: str, message: str, hint: str = "", severity: str = "error") -> FileResult:
-    problem = Problem(file, 1, 1, "", message, hint, "warning" if severity == "warning" else "error")
+def _refused(file: str, message: str, hint: str = "", severity: Severity = "error") -> FileResult:
+    problem = Problem(file, 1, 1, "", message, hint, severity)
     return FileResult(file, None, "", "", (problem,), linked=True)  # `linked`: look again, whatever Git says
 
 

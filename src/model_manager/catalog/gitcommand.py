@@ -80,21 +80,9 @@ async def git(
 
 async def changed_names(tree: Path, old: str, new: str, folder: str) -> list[str] | None:
     """Names directly in `folder` that differ between two commits; None when Git cannot tell."""
-    scope = folder or "."
-    args = (
-        "diff",
-        "--name-only",
-        "-z",
-        "--no-renames",
-        "--no-ext-diff",
-        "--no-textconv",
-        old,
-        new,
-        "--",
-        scope,
-    )
+    options = ("--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv")
     try:
-        out = await git("--no-optional-locks", *args, cwd=tree)
+        out = await git("--no-optional-locks", "diff", *options, old, new, "--", folder or ".", cwd=tree)
     except (GitFailed, OSError):
         return None
     prefix = "" if folder in ("", ".") else folder.strip("/") + "/"

@@ -227,7 +227,7 @@ def _known(value: Any, struct: type[Struct], path: Path, report: Report) -> Any:
 def _unknown_hint(key: str, shape: dict[str, type[Struct] | None], path: Path) -> str:
     if hint := did_you_mean(key, shape):
         return hint
-    outside = close(key, explain.ENTRY_FIELDS, 1) if path else []
+    outside = close(key, _shape(Entry), 1) if path else []
     return f"did you mean `{outside[0]}`, outside of `{dotted(path)}`?" if outside else ""
 
 
@@ -237,9 +237,8 @@ def _convert(known: dict[str, Any], report: Report) -> Entry | None:
     except msgspec.ValidationError as error:
         if "id" not in known:
             report.error((), "`id` is missing", 'add `"id": "my-model"`')
-        for field in msgspec.structs.fields(
-            Entry
-        ):  # one by one, to tell every wrong field and not the first alone
+        # one by one, to tell every wrong field and not the first alone
+        for field in msgspec.structs.fields(Entry):
             if field.encode_name in known:
                 _check_field(known[field.encode_name], field, report)
         if not report.failed:

@@ -169,17 +169,14 @@ def _names(
         if len(ids) == 1 and not is_id:
             names[alias] = ids[0]
             continue
-        others = f"the id of an entry: {alias}" if is_id else "claimed by " + " and ".join(ids)
+        if is_id:
+            text = f"the alias `{alias}` is the id of another entry, to which it leads"
+        else:
+            text = f"the alias `{alias}` is claimed by {' and '.join(ids)}; it leads to none of them"
         for id_ in ids:
             item = items[id_]
             index = item.entry.aliases.index(alias)
             line, column = place(item.file, ("aliases", index))
-            text = (
-                f"the alias `{alias}` is {others}; it leads to none of them"
-                if not is_id
-                else (f"the alias `{alias}` is the id of another entry, to which it leads")
-            )
-            problems.append(
-                Problem(item.file, line, column, f"aliases[{index}]", text, "choose another alias")
-            )
+            field = f"aliases[{index}]"
+            problems.append(Problem(item.file, line, column, field, text, "choose another alias"))
     return names, tuple(problems)

@@ -35,26 +35,17 @@ class FolderSource:
         return await _state_of(_resolved(self._path), self._scope)
 
     async def changed(self, old: Tree, new: Tree, folder: str) -> list[str] | None:
-        """By the file system: two looks at one folder are compared file by file, which costs less than Git."""
+        """None: by the file system: two looks at one folder are compared file by file, which costs less than Git."""
         return None
 
     async def aclose(self) -> None:
         """Nothing is open."""
 
 
-class LinkSource:
-    """A symlink to a tree named after its commit, flipped by rename: what git-sync v4 keeps."""
+class LinkSource(FolderSource):
+    """A symlink to a tree named after its commit, flipped by rename: what git-sync v4 fetches and keeps."""
 
     kind = "link"
-
-    def __init__(self, path: Path, models_subdir: str = "models") -> None:
-        self.location = str(path)
-        self._path = path
-        self._scope = models_subdir
-
-    async def fetch(self) -> Tree:
-        """Where the link leads now; git-sync does the fetching."""
-        return await self.current()
 
     async def current(self) -> Tree:
         """Where the link leads now, read once: everything is then read below that, never through the link."""
@@ -66,9 +57,6 @@ class LinkSource:
     async def changed(self, old: Tree, new: Tree, folder: str) -> list[str] | None:
         """Ask Git in the new tree: it shares its objects with the old one, which may be gone by now."""
         return await changed_names(new.path, old.revision, new.revision, folder)
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
 
 
 def open_source(
@@ -98,13 +86,11 @@ def _resolved(path: Path) -> Path:
     try:
         tree = path.resolve(strict=True)
     except (OSError, RuntimeError) as error:
-        link = path.is_symlink()
-        what = f"The link {path} leads to nothing." if link else f"The catalog {path} is not there."
-        hint = (
-            "It is read as soon as it is back."
-            if link
-            else "It is read as soon as it appears; is the path right?"
-        )
+        if path.is_symlink():
+            what, hint = f"The link {path} leads to nothing.", "It is read as soon as it is back."
+        else:
+            what = f"The catalog {path} is not there."
+            hint = "It is read as soon as it appears; is the path right?"
         raise Unavailable(what, hint) from error
     if not tree.is_dir():
         raise Unavailable(

@@ -40,9 +40,8 @@ def create_starter(target: Path) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    shutil.copytree(
-        source, target, copy_function=shutil.copyfile
-    )  # contents, not the package's read-only modes
+    # contents alone: the package's files may be read-only
+    shutil.copytree(source, target, copy_function=shutil.copyfile)
 
 
 def _commit(folder: Path) -> None:
@@ -51,15 +50,8 @@ def _commit(folder: Path) -> None:
     _git(folder, "config", "user.name", "Model Manager")
     _git(folder, "config", "user.email", "model-manager@localhost")
     _git(folder, "add", "--force", "--all")  # whatever the user's own ignore list says of *.gguf
-    _git(
-        folder,
-        "-c",
-        "commit.gpgSign=false",
-        "commit",
-        "--quiet",
-        "--message",
-        "Start with the example catalog",
-    )
+    message = "Start with the example catalog"
+    _git(folder, "-c", "commit.gpgSign=false", "commit", "--quiet", "--message", message)
 
 
 def _git(folder: Path, *args: str) -> None:
