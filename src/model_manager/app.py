@@ -40,8 +40,7 @@ from model_manager.serving.manifest import RenderContext, render
 from model_manager.serving.memory import MemoryDesk
 from model_manager.serving.platform import Manifest, Platform
 from model_manager.serving.preparation import Preparation
-from model_manager.serving.runtime import ServingRuntime
-from model_manager.serving.runtimes import load_runtimes
+from model_manager.serving.runtimes import Runtimes
 from model_manager.serving.targets import Targets
 from model_manager.settings import Settings, outside, read_token
 from model_manager.state.database import Database
@@ -129,9 +128,11 @@ class _House:
     supervisor: Supervisor
     watchdog: Watchdog
     relay: Relay
+    runtimes: Runtimes
     catalog_path: Path | None
     stop: asyncio.Event
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    reading: asyncio.Task[None] | None = None
     server: "HttpServer | None" = None
     serving_http: asyncio.Task[None] | None = None
 
@@ -142,6 +143,7 @@ class _House:
         self.supervisor.start("the history's pruning", self._prune)
         for name, loop in self.parts.loops.items():
             self.supervisor.start(f"slot {name}", loop.run)
+        self.reading = asyncio.create_task(self._read_runtimes(), name="runtimes")
 
     async def http(self, listener: socket.socket, token: str, settings: Settings) -> None:
         app = application(
@@ -163,6 +165,11 @@ class _House:
         await self.server.serve(sockets=[listener])
         self.stop.set()
 
+    async def _read_runtimes(self) -> None:
+        """Before a model needs them, after the rush of a start: it must not hold up the first answers."""
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(self.runtimes.load)
+
     async def _prune(self) -> None:
         while True:
             await self.parts.events.prune()
@@ -173,6 +180,8 @@ class _House:
         """Streams, HTTP, loops, children, jobs; whatever is not done in time is left to the operating system."""
         self.closing.set()
         self.parts.events.close()
+        if self.reading is not None:
+            self.reading.cancel()
         try:
             async with asyncio.timeout(seconds):
                 if self.server is not None and self.serving_http is not None:
@@ -216,7 +225,7 @@ async def _build(settings: Settings, database: Database, token: str) -> _House:
     )  # fmt: skip
     relay, targets, metrics = Relay(), Targets(settings.active_slot), Metrics()
     supervisor, watchdog = Supervisor(), Watchdog()
-    runtimes = await asyncio.to_thread(load_runtimes, settings.runtimes_path, log.warning)
+    runtimes = Runtimes(settings.runtimes_path, log.warning)
     platform = await _platform(settings, store, relay, runtimes)
     shared = Shared(
         database, events, jobs, platform, relay, targets, MemoryDesk(), Preparation(store, _payload), metrics,
@@ -234,7 +243,7 @@ async def _build(settings: Settings, database: Database, token: str) -> _House:
         metrics=metrics, info=_info(settings),
         problems=lambda: [*supervisor.problems(), *watchdog.problems()],
     )  # fmt: skip
-    return _House(parts, supervisor, watchdog, relay, catalog_path, asyncio.Event())
+    return _House(parts, supervisor, watchdog, relay, runtimes, catalog_path, asyncio.Event())
 
 
 def _job_ended(job: Job, loops: dict[str, SlotLoop], metrics: Metrics) -> None:
@@ -268,9 +277,7 @@ def _catalog(settings: Settings, database: Database, events: EventLog) -> tuple[
     return catalog, starter or root
 
 
-async def _platform(
-    settings: Settings, store: WeightStore, relay: Relay, runtimes: dict[str, ServingRuntime]
-) -> Platform:
+async def _platform(settings: Settings, store: WeightStore, relay: Relay, runtimes: Runtimes) -> Platform:
     if settings.platform == "kserve":
         raise SettingsError(
             "MODEL_MANAGER_PLATFORM=kserve needs the KServe adapter, which this version does not have yet.",
@@ -285,7 +292,7 @@ async def _platform(
     return platform
 
 
-def _renderer(settings: Settings, runtimes: dict[str, ServingRuntime]) -> Any:
+def _renderer(settings: Settings, runtimes: Runtimes) -> Any:
     def draft(item: CatalogItem, slot: str, activation: str) -> tuple[Manifest, str | None]:
         """The manifest of one activation, and the folder of weights that we install for it (None: KServe fetches)."""
         by_kserve = settings.platform == "kserve" and (item.entry.storage_uri or "").startswith("hf://")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model_manager.serving.runtimes import load_runtimes
+from model_manager.serving.runtimes import Runtimes, load_runtimes
 
 GOOD = """
 apiVersion: serving.kserve.io/v1alpha1
@@ -126,3 +126,14 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_a_pipe_does_not_hold_up_the_start(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
     assert load(tmp_path) == (set(), ["pipe.yaml: it is not a file."])
+
+
+def test_runtimes_are_read_when_first_asked_for_and_told_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    runtimes = Runtimes(tmp_path / "absent", said.append)
+    assert said == []
+    assert "llama-cpp" in runtimes
+    assert runtimes["vllm"]["metadata"]["name"] == "vllm"
+    assert sorted(runtimes) == ["llama-cpp", "vllm"]
+    assert len(runtimes) == 2
+    assert len(said) == 1

@@ -3,7 +3,8 @@
 KServe's documents, unchanged: what is written for a cluster works on a single machine, if it names a command.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,33 @@ def load_runtimes(
         report(f"The folder of serving runtimes {extra} does not exist; only the packaged ones are there.")
         return runtimes
     return runtimes | _load_folder(extra, report)
+
+
+class Runtimes(Mapping[str, ServingRuntime]):
+    """`load_runtimes`, done when a runtime is first asked for: YAML takes a tenth of a start, which needs none of it.
+
+    Call `load` early from a thread, so that no event loop has to wait for it.
+    """
+
+    def __init__(self, extra: Path | None, report: Callable[[str], None]) -> None:
+        self._extra, self._report = extra, report
+        self._lock = threading.Lock()
+        self._loaded: dict[str, ServingRuntime] | None = None
+
+    def load(self) -> dict[str, ServingRuntime]:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = load_runtimes(self._extra, self._report)
+            return self._loaded
+
+    def __getitem__(self, name: str) -> ServingRuntime:
+        return self.load()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.load())
+
+    def __len__(self) -> int:
+        return len(self.load())
 
 
 def _load_folder(folder: Path, report: Callable[[str], None]) -> dict[str, ServingRuntime]:
