@@ -5,9 +5,8 @@
     ├── Unauthorized 401          ├── TooLarge 413             ├── Unavailable 503
     ├── Forbidden 403             ├── UnsupportedMediaType 415 │   └── StateError 503
     ├── NotFound 404              ├── Unprocessable 422        ├── UpstreamError 502
-    ├── MethodNotAllowed 405      ├── NotImplementedHere 501   │   └── UpstreamTimeout 504
-    └── SettingsError (refuses to start, exit code 78)         ├── ActivationFailed 409
-                                                               └── WorkFailed (a job's end)
+    ├── MethodNotAllowed 405      ├── ActivationFailed 409     │   └── UpstreamTimeout 504
+    └── SettingsError (refuses to start, exit code 78)         └── WorkFailed (a job's end)
 
 Handlers raise these; `http/problems.py` is the one place that turns them into responses.
 A vendor's exception is wrapped where it enters the house, with its cause chained.
@@ -73,10 +72,6 @@ class UnsupportedMediaType(ModelManagerError):
 
 class Unprocessable(ModelManagerError):
     status, code = 422, "unprocessable"
-
-
-class NotImplementedHere(ModelManagerError):
-    status, code = 501, "not_implemented"
 
 
 class UpstreamError(ModelManagerError):

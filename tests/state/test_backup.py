@@ -1,6 +1,5 @@
-"""Backups of a live service, checks, and the figures for /system/info."""
+"""Backups of a live service, and checks."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from model_manager.errors import Conflict, NotFound, StateError
 from model_manager.state.backup import backup, check
 from model_manager.state.database import Database
-from model_manager.state.info import info
 from tests.state.rows import keys, put
 
 
@@ -62,10 +60,3 @@ async def test_check_finds_nothing_in_a_sound_state_and_says_what_is_broken(tmp_
     assert problems
     assert all(str(database.path) in problem for problem in problems)
     assert database.path.read_bytes() == content
-
-
-async def test_info(database: Database) -> None:
-    await database.write(put("a"))
-    told = info(database.path.parent)
-    assert told.sqlite_version == sqlite3.sqlite_version
-    assert (told.schema, told.size > 0, told.wal_size > 0) == (1, True, True)
