@@ -108,9 +108,8 @@ class EventLog:
         """Events with `after < seq < before`, at most `limit` (and PAGE_LIMIT), of one kind or subject."""
         conditions: list[str] = ["seq > ?"]
         values: list[int | str] = [after]
-        of_kind = (
-            "kind = ?" if subject is None else "+kind = ?"
-        )  # with `+` it chooses no index: the subject does
+        # With `+` the kind chooses no index: the subject does.
+        of_kind = "kind = ?" if subject is None else "+kind = ?"
         for condition, value in (("seq < ?", before), (of_kind, kind), ("subject = ?", subject)):
             if value is not None:
                 conditions.append(condition)

@@ -115,9 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import xllamacpp
 
     try:
-        server = xllamacpp.Server(
-            params
-        )  # returns once the model is loaded; SIGTERM still ends the process here
+        # returns once the model is loaded; SIGTERM still ends the process here
+        server = xllamacpp.Server(params)
     except RuntimeError:
         return _refuse(
             f"llama.cpp did not start with {params.model.path}; its own reason is in the lines above."

@@ -64,6 +64,11 @@ class Outcome(Struct, frozen=True):
     error: dict[str, Any] | None = None
     retryable: bool = False
 
+    @classmethod
+    def failed(cls, code: str, sentence: str, hint: str = "", *, retryable: bool = False) -> "Outcome":
+        """One that ended with an error; `retryable`: another attempt may go better."""
+        return cls(error={"code": code, "sentence": sentence, "hint": hint}, retryable=retryable)
+
 
 Halt = Literal["cancel", "stop"]
 """Why an attempt was ended from outside: someone cancelled the job, or the service stops."""

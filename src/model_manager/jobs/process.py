@@ -24,7 +24,7 @@ _LOG_LIMIT = 2**20
 _TAIL_LINES = 50
 
 
-class Told(Struct):
+class WorkerError(Struct):
     """The error a worker ends with."""
 
     code: str
@@ -39,7 +39,7 @@ class Line(Struct):
     progress: dict[str, Any] | None = None
     log: str | None = None
     result: dict[str, Any] | None = None
-    error: Told | None = None
+    error: WorkerError | None = None
 
 
 class WorkerLog:
@@ -167,19 +167,16 @@ class WorkerProcess:
                 if not line:
                     return None
                 said = msgspec.json.decode(line, type=Line)
-            except (
-                ValueError,
-                msgspec.DecodeError,
-            ) as error:  # no end of line in sight, or not of the protocol
-                return _failed("worker_protocol", f"The worker spoke nonsense: {error}.")
+            except (ValueError, msgspec.DecodeError) as nonsense:  # no line's end, or not the protocol
+                return Outcome.failed("worker_protocol", f"The worker spoke nonsense: {nonsense}.")
             if said.progress is not None:
                 on_progress(said.progress)
             if said.log is not None:
                 self._log.add(f"{said.log}\n".encode())
             if said.result is not None:
                 return Outcome(result=said.result)
-            if (told := said.error) is not None:
-                return _failed(told.code, told.sentence, told.hint, told.retryable)
+            if (error := said.error) is not None:
+                return Outcome.failed(error.code, error.sentence, error.hint, retryable=error.retryable)
 
     async def _keep_stderr(self) -> None:
         assert self._process.stderr
@@ -194,8 +191,4 @@ class WorkerProcess:
         else:
             how, hint = f"ended with exit status {code} and no result", ""
         last = f" Its last words: {self._log.tail[-1][:300]}" if self._log.tail else ""
-        return _failed("worker_died", f"The worker {how}.{last}", hint, retryable=True)
-
-
-def _failed(code: str, sentence: str, hint: str = "", retryable: bool = False) -> Outcome:
-    return Outcome(error={"code": code, "sentence": sentence, "hint": hint}, retryable=retryable)
+        return Outcome.failed("worker_died", f"The worker {how}.{last}", hint, retryable=True)

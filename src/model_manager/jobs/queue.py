@@ -174,9 +174,8 @@ class Jobs:
                 await self._woken()
         finally:
             self._closing = True
-            with contextlib.suppress(
-                StateError
-            ):  # writes are in order: after this one, every claim has begun
+            # Writes are in order: after this one, every claim has begun.
+            with contextlib.suppress(StateError):
                 await self._database.write(lambda txn: None)
             await self._runner.stop()
             self._waits.stop()

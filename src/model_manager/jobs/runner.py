@@ -99,10 +99,12 @@ class Runner:
             try:
                 outcome = await self._outcome(attempt)
             except ModelManagerError as error:
-                outcome = _failed(error.code, error.sentence, error.hint, retryable=error.status in PASSING)
+                outcome = Outcome.failed(
+                    error.code, error.sentence, error.hint, retryable=error.status in PASSING
+                )
             except Exception as error:
                 _log.exception("job %s could not be run", attempt.job.id)
-                outcome = _failed("internal", f"The job could not be run: {type(error).__name__}.")
+                outcome = Outcome.failed("internal", f"The job could not be run: {type(error).__name__}.")
             if outcome.result is None and attempt.why != "stop":
                 await self._clean_up(attempt.job)
         finally:
@@ -130,7 +132,7 @@ class Runner:
     async def _work(self, attempt: Attempt) -> Outcome:
         job = attempt.job
         if (spec := self._workers.get(job.kind)) is None:
-            return _failed("unknown_kind", f"This version does not know jobs of the kind {job.kind}.")
+            return Outcome.failed("unknown_kind", f"This version does not know jobs of the kind {job.kind}.")
         message = await spec.prepare(job.payload)
         log = WorkerLog(self._log_folder and self._log_folder / f"{job.id}.log")
         try:
@@ -147,7 +149,3 @@ class Runner:
             await spec.cleanup(job.payload)
         except Exception as error:
             _log.warning("job %s left something behind: %s", job.id, error)
-
-
-def _failed(code: str, sentence: str, hint: str = "", retryable: bool = False) -> Outcome:
-    return Outcome(error={"code": code, "sentence": sentence, "hint": hint}, retryable=retryable)
