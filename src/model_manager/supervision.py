@@ -36,6 +36,7 @@ class Supervisor:
 
     async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         while True:
+            # What runs for a while is not down any more; what fails at once stays a problem.
             up_again = asyncio.get_running_loop().call_later(self._pause, self._down.pop, name, None)
             try:
                 await run()
@@ -54,13 +55,16 @@ class Watchdog:
     def __init__(self, limit: float = STANDSTILL) -> None:
         self._limit = limit
         self._beat = time.monotonic()
-        self._worst_until = 0.0
+        self._stuck_until = (
+            0.0  # until then the last standstill is told as a problem, and no other one logged
+        )
+        self._watched = 0  # the id of the loop's thread
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     async def run(self) -> None:
         """Beat; to be run as a task on the loop that is watched."""
-        self._main = threading.get_ident()
+        self._watched = threading.get_ident()
         if not self._thread.is_alive():
             self._thread.start()
         while True:
@@ -68,7 +72,7 @@ class Watchdog:
             await asyncio.sleep(self._limit / 5)
 
     def problems(self) -> list[str]:
-        stuck = time.monotonic() < self._worst_until
+        stuck = time.monotonic() < self._stuck_until
         return [f"The event loop stood still for more than {self._limit:g} s."] if stuck else []
 
     def close(self) -> None:
@@ -76,9 +80,9 @@ class Watchdog:
 
     def _watch(self) -> None:
         while not self._stop.wait(self._limit / 5):
-            if time.monotonic() - self._beat < self._limit or time.monotonic() < self._worst_until:
+            if time.monotonic() - self._beat < self._limit or time.monotonic() < self._stuck_until:
                 continue
-            self._worst_until = time.monotonic() + 2 * self._limit
-            frame = sys._current_frames().get(self._main)
+            self._stuck_until = time.monotonic() + 2 * self._limit
+            frame = sys._current_frames().get(self._watched)
             where = "".join(traceback.format_stack(frame, limit=8)) if frame else "(unknown)"
             log.error("the event loop stands still for more than %g s, at:\n%s", self._limit, where)

@@ -19,7 +19,7 @@ Result = Literal["active", "failed", "restored", "superseded", "cancelled"]
 
 
 class Step(StrEnum):
-    """What the loop has to do now. The values before FAIL_… change something, the others only wait or end."""
+    """What the loop has to do now. AWAIT changes nothing; a FAIL_… ends the attempt."""
 
     INSTALL = "install"
     ADMIT = "admit"

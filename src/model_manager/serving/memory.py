@@ -8,6 +8,8 @@ from pathlib import Path
 
 from model_manager.serving.admission import decide
 
+_NO_LIMIT = 1 << 62
+
 
 def available_bytes(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     """Bytes that new processes can have: MemAvailable, or less where a control group (v2) limits us."""
@@ -33,12 +35,12 @@ def _cgroup_left(cgroup: Path) -> int:
     try:
         limit = (cgroup / "memory.max").read_text().strip()
         if limit == "max":
-            return 1 << 62
+            return _NO_LIMIT
         stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
         used = int((cgroup / "memory.current").read_text()) - int(stat.get("inactive_file", 0))
         return max(0, int(limit) - used)
     except (OSError, ValueError):
-        return 1 << 62
+        return _NO_LIMIT
 
 
 class MemoryDesk:
