@@ -46,16 +46,31 @@ async def test_install_activate_chat_switch_and_deactivate(tmp_path: Path) -> No
     async with house(tmp_path, {"a": "well", "b": "well"}) as h:
         first = await h.active("a")
         assert first.job_id is not None
+        assert await _phases(h, first.id) == ["queued", "installing", "starting", "verifying", "active"]
         status, answer = await h.chat()
         assert (status, answer["model"]) == (200, "a")
-        await h.active("b")
+        second = await h.active("b")
         assert (await h.chat())[1]["model"] == "b"
+        assert await _phases(h, second.id) == [
+            "queued",
+            "installing",
+            "stopping",
+            "starting",
+            "verifying",
+            "active",
+        ]
         assert (await h.chat("a"))[0] == 404
         action, slot = await commands.deactivate(h.parts, actor="test")
         assert (action, slot.state) == ("deleted", "empty")
         await h.serves(None)
         assert (await h.chat())[0] == 503
         assert (await commands.deactivate(h.parts, actor="test"))[0] == "already_deleted"
+
+
+async def _phases(h: House, activation_id: str) -> list[str]:
+    events = await h.parts.events.page(subject="active-llm", limit=1000)
+    mine = [event.kind for event in events if event.data.get("activation") == activation_id]
+    return [kind.removeprefix("activation_") for kind in mine if kind.startswith("activation_")]
 
 
 async def test_the_same_wish_twice_is_one_activation(tmp_path: Path) -> None:

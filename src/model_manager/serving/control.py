@@ -173,7 +173,7 @@ class SlotLoop:
         except ModelManagerError as e:
             await self._fail(row, Failure(e.code, e.sentence, e.hint))
             return
-        await self._enter(row, "stopping")
+        await self._enter(row, "starting" if observed.empty else "stopping")
 
     async def _job_failure(self, row: Row) -> Failure | None:
         """Why the job cannot give this attempt its weights (if it did, nobody asks); None while it may."""
