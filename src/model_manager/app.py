@@ -13,18 +13,17 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from model_manager import gateway, logs
+from model_manager import __version__, gateway, logs
 from model_manager.catalog.catalog import Catalog
 from model_manager.catalog.snapshot import CatalogItem
 from model_manager.catalog.source import open_source
 from model_manager.catalog.starter import create_starter
-from model_manager.commands import INSTALL, Parts, install_payload
+from model_manager.commands import Parts
 from model_manager.errors import SettingsError, Unavailable
 from model_manager.events import EventLog
 from model_manager.http.application import application
@@ -46,12 +45,11 @@ from model_manager.settings import Settings, outside, read_token
 from model_manager.state.database import Database
 from model_manager.supervision import Supervisor, Watchdog
 from model_manager.web import routes
+from model_manager.weights.job import INSTALL
 from model_manager.weights.store import WeightStore
 from model_manager.weights.uri import folder_of
 
 log = logging.getLogger(__name__)
-
-VERSION = version("model-manager")
 
 
 @dataclass
@@ -75,7 +73,7 @@ def serve(settings: Settings) -> int:
 
 async def _serve(settings: Settings) -> int:
     async with running(settings) as service:
-        log.info("Model Manager %s listens on %s", VERSION, service.url)
+        log.info("Model Manager %s listens on %s", __version__, service.url)
         stop_on_signals(service.stop)
         await service.stop.wait()
         log.info("stopping")
@@ -148,7 +146,7 @@ class _House:
     async def http(self, listener: socket.socket, token: str, settings: Settings) -> None:
         app = application(
             routes(self.parts),
-            version=VERSION,
+            version=__version__,
             token=token,
             reads_open=is_loopback(settings.host),
             closing=self.closing,
@@ -228,7 +226,7 @@ async def _build(settings: Settings, database: Database, token: str) -> _House:
     runtimes = Runtimes(settings.runtimes_path, log.warning)
     platform = await _platform(settings, store, relay, runtimes)
     shared = Shared(
-        database, events, jobs, platform, relay, targets, MemoryDesk(), Preparation(store, _payload), metrics,
+        database, events, jobs, platform, relay, targets, MemoryDesk(), Preparation(store), metrics,
         Timing(settings.reconcile_interval, settings.activation_timeout, settings.drain_timeout),
     )  # fmt: skip
     slots = dict.fromkeys((settings.active_slot, *settings.slots))
@@ -237,7 +235,7 @@ async def _build(settings: Settings, database: Database, token: str) -> _House:
     jobs.on_end(lambda job: _job_ended(job, loops, metrics))
     await database.write(lambda txn: _first_rows(txn, events, loops, database.recovered_from))
     parts = Parts(
-        version=VERSION, started_at=time.time(), platform_name=platform.name, auth_enabled=True,
+        version=__version__, started_at=time.time(), platform_name=platform.name, auth_enabled=True,
         database=database, events=events, jobs=jobs, catalog=catalog, weights=store, platform=platform,
         targets=targets, loops=loops, default_slot=settings.active_slot, render=_renderer(settings, runtimes),
         metrics=metrics, info=_info(settings),
@@ -254,7 +252,7 @@ def _job_ended(job: Job, loops: dict[str, SlotLoop], metrics: Metrics) -> None:
 
 def _first_rows(txn: Any, events: EventLog, loops: dict[str, SlotLoop], recovered_from: str | None) -> None:
     ledger.ensure_slots(txn, loops)
-    events.append(txn, "service_started", "service", {"version": VERSION})
+    events.append(txn, "service_started", "service", {"version": __version__})
     if recovered_from:
         log.error("%s", recovered_from)
         events.append(txn, "state_recovered", "service", {"reason": recovered_from})
@@ -308,11 +306,6 @@ def _renderer(settings: Settings, runtimes: Runtimes) -> Any:
         return manifest, weights
 
     return draft
-
-
-async def _payload(row: ledger.Row) -> dict[str, Any]:
-    assert row.weights is not None
-    return install_payload(row.entry, row.entry_hash, row.weights, row.actor)
 
 
 def _install_message(settings: Settings, store: WeightStore, catalog: Catalog) -> Any:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from model_manager.catalog.catalog import Catalog
@@ -25,11 +24,10 @@ from model_manager.serving.ledger import Draft, Failure, Row
 from model_manager.serving.platform import Manifest, Platform
 from model_manager.serving.targets import Targets
 from model_manager.state.database import Database, Transaction
+from model_manager.weights.job import INSTALL, install_payload
 from model_manager.weights.names import check_folder
 from model_manager.weights.store import WeightStore
 from model_manager.weights.uri import flattened, folder_of
-
-INSTALL = "weight_install"
 
 
 class Parts(Struct):
@@ -251,16 +249,6 @@ async def install(
         entry = Entry(id=name, hf_model_id=hf_model_id, hf_revision=revision, files=files)
     payload = install_payload(entry, hash_, folder, actor, overwrite)
     return await parts.jobs.submit(INSTALL, folder, payload, actor)
-
-
-def install_payload(
-    entry: Entry, entry_hash: str, folder: str, actor: str, overwrite: bool = False
-) -> dict[str, Any]:
-    """What an install job stores: no secret and no path of this machine; those are added when it starts."""
-    return {
-        "modelId": entry.id, "actor": actor, "entry": msgspec.to_builtins(entry), "entryHash": entry_hash,
-        "folder": folder, "overwrite": overwrite, "hfModelId": entry.hf_model_id, "revision": entry.hf_revision,
-    }  # fmt: skip
 
 
 async def delete_weights(parts: Parts, name: str, actor: str) -> None:

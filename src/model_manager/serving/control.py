@@ -29,6 +29,7 @@ from model_manager.serving.preparation import Preparation
 from model_manager.serving.targets import Target, Targets
 from model_manager.serving.verify import Verdict, verify
 from model_manager.state.database import Database, Transaction
+from model_manager.weights.job import INSTALL, install_payload
 
 log = logging.getLogger(__name__)
 
@@ -153,12 +154,12 @@ class SlotLoop:
     # -- getting ready: nothing is stopped yet ------------------------------------------------------------
 
     async def _install(self, row: Row) -> None:
-        payload = await self._do.preparation.install_payload(row)
+        assert row.weights is not None  # else there is nothing to wait for
+        folder, actor = row.weights, row.actor
+        payload = install_payload(row.entry, row.entry_hash, folder, actor)
 
         def submit(txn: Transaction) -> None:
-            job = self._do.jobs.enqueue(
-                txn, "weight_install", row.weights or row.model_id, payload, row.actor
-            )
+            job = self._do.jobs.enqueue(txn, INSTALL, folder, payload, actor)
             ledger.enter(txn, self._do.events, row, "installing", job=job.id)
 
         await self._attempt(row, self._do.database.write(submit))

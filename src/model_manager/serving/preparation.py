@@ -1,9 +1,7 @@
 """What an activation needs before anything is stopped: its weights on the disk, and room in memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from model_manager.catalog.entry import Entry
 from model_manager.errors import ModelManagerError
@@ -33,11 +31,8 @@ def satisfies(installed: InstalledWeights, entry: Entry) -> bool:
 class Preparation:
     """Asks the weight store; file reads happen in threads, since the volume may be slow."""
 
-    def __init__(
-        self, store: WeightStore, install_payload: Callable[[Row], Awaitable[dict[str, Any]]]
-    ) -> None:
+    def __init__(self, store: WeightStore) -> None:
         self._store = store
-        self.install_payload = install_payload
 
     async def weights_ready(self, row: Row) -> bool:
         """Whether the folder this activation names holds complete, published weights that its entry asks for."""
