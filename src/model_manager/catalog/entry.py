@@ -6,6 +6,7 @@ Field names on disk are camelCase and unchanged from the original catalog; ours 
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 ID_PATTERN = r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$"
@@ -114,3 +115,8 @@ class Entry(Part, frozen=True):
     def served_name(self) -> str:
         """The one name the model server must report at /v1/models."""
         return self.served_model_name or self.hf_model_id or self.id
+
+
+DECODER = msgspec.json.Decoder(Entry)
+"""Made here, by the one thread that imports this. msgspec (0.22) learns a Struct when it is first decoded, and two
+threads that do that at the same moment end the process with a segmentation fault."""

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import msgspec
 
-from model_manager.catalog.entry import Entry
+from model_manager.catalog.entry import DECODER, Entry
 from model_manager.errors import NotFound
 from model_manager.events import EventLog, timestamp
 from model_manager.serving.activation import Phase, Result
@@ -287,7 +287,7 @@ _COLUMNS = ", ".join(_FIELDS)
 
 def _row(values: Any) -> Row:
     facts = dict(zip(_FIELDS, values, strict=True))
-    facts["entry"] = msgspec.json.decode(facts["entry"], type=Entry)
+    facts["entry"] = DECODER.decode(facts["entry"])
     facts["manifest"] = msgspec.json.decode(facts["manifest"])
     facts["log_tail"] = msgspec.json.decode(facts["log_tail"])
     return Row(**facts)

@@ -43,6 +43,10 @@ class InstalledWeights(Struct, frozen=True, rename="camel", kw_only=True):
             return False
 
 
+# Made at import, by one thread: see `catalog.entry.DECODER`.
+_DECODER = msgspec.json.Decoder(InstalledWeights)
+
+
 def content_revision(files: Iterable[InstalledFile]) -> str:
     """A revision for sources that have no commit: one hash over the names and hashes of all files."""
     lines = sorted(f"{file.sha256}  {file.path}\n" for file in files)
@@ -55,7 +59,7 @@ def read_manifest(folder: Path) -> InstalledWeights | None:
     try:
         if path.is_symlink() or path.stat().st_size > MAX_MANIFEST:
             return None
-        return msgspec.json.decode(path.read_bytes(), type=InstalledWeights)
+        return _DECODER.decode(path.read_bytes())
     except (OSError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
 

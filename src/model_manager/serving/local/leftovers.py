@@ -29,6 +29,10 @@ class Record(msgspec.Struct, frozen=True):
     start: int = 0
 
 
+# Made at import, by one thread: see `catalog.entry.DECODER`.
+_DECODER = msgspec.json.Decoder(Record)
+
+
 def remember(path: Path, mark: str, pid: int = 0) -> None:
     """Record a start. Without `pid` before it is made. OSError: the state folder cannot be written."""
     found = procfs.stat(pid) if pid else None
@@ -54,7 +58,7 @@ async def end(path: Path) -> str | None:
 
 def _end(path: Path) -> str | None:
     try:
-        record = msgspec.json.decode(path.read_bytes(), type=Record)
+        record = _DECODER.decode(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError):
