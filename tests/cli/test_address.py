@@ -2,13 +2,14 @@
 
 import json
 import os
-import subprocess
-import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from model_manager.cli.address import connect, running
+from model_manager.state.lock import FolderLock, held_by
 from tests.cli.conftest import Run
 from tests.cli.service import Reply, Service
 
@@ -18,25 +19,62 @@ def announce(state: Path, url: str, pid: int | None = None) -> None:
     (state / "service.json").write_text(json.dumps({"url": url, "pid": pid or os.getpid()}))
 
 
-def dead_pid() -> int:
-    program = subprocess.Popen([sys.executable, "-c", ""])
-    program.wait()
-    return program.pid
+@pytest.fixture
+def held(state: Path) -> Iterator[Path]:
+    """A state folder in use by this process, as by a running service."""
+    state.mkdir()
+    lock = FolderLock.take(state)
+    yield state
+    lock.release()
 
 
 def test_the_default_address(state: Path) -> None:
     assert connect().url == "http://127.0.0.1:8080"
 
 
-def test_the_service_of_the_state_folder(state: Path) -> None:
-    announce(state, "http://127.0.0.1:4711")
+def test_the_service_of_the_state_folder(held: Path) -> None:
+    announce(held, "http://127.0.0.1:4711")
+    (held / "token").write_text("own-making\n")
     assert connect().url == "http://127.0.0.1:4711"
+    assert connect()._token == "own-making"
 
 
-def test_a_killed_service_left_its_file(state: Path) -> None:
-    announce(state, "http://127.0.0.1:4711", dead_pid())
+def test_p3_a_killed_service_left_its_file_and_its_number_to_another(state: Path) -> None:
+    announce(state, "http://127.0.0.1:4711")  # the number of a process that lives, but has not the folder
     assert running(state) is None
     assert connect().url == "http://127.0.0.1:8080"
+
+
+def test_a_service_that_starts_has_not_said_yet_where_it_is(held: Path) -> None:
+    announce(held, "http://127.0.0.1:4711", os.getpid() + 1)  # left by the one before
+    assert running(held) is None
+
+
+def test_u6_whoever_listens_on_the_default_port_is_not_shown_the_token(state: Path) -> None:
+    state.mkdir()
+    (state / "token").write_text("own-making\n")
+    assert connect().url == "http://127.0.0.1:8080"
+    assert connect()._token is None
+
+
+def test_asking_who_has_the_folder_keeps_no_service_from_starting(state: Path) -> None:
+    state.mkdir()
+    FolderLock.take(state).release()
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            held_by(state)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(50):
+            FolderLock.take(state).release()
+    finally:
+        stop.set()
+        asking.join()
+    assert held_by(state) is None
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"url": 1, "pid": "x"}', "\ufffd"])
@@ -46,8 +84,8 @@ def test_a_broken_file_is_no_service(state: Path, content: str) -> None:
     assert running(state) is None
 
 
-def test_the_environment_wins_over_the_state_folder(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    announce(state, "http://127.0.0.1:4711")
+def test_the_environment_wins_over_the_state_folder(held: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    announce(held, "http://127.0.0.1:4711")
     monkeypatch.setenv("MODEL_MANAGER_URL", "http://models.example")
     assert connect().url == "http://models.example"
     assert connect("http://127.0.0.1:1").url == "http://127.0.0.1:1"

@@ -13,6 +13,7 @@ from model_manager.cli.quickstart import _with_free_port
 from model_manager.cli.walk import Walk
 from model_manager.errors import ActivationFailed, NotFound, Unavailable
 from model_manager.settings import load
+from model_manager.state.lock import FolderLock
 from tests.cli.conftest import Run
 from tests.cli.service import Reply, Service, chunk, sse
 
@@ -89,7 +90,9 @@ def test_an_empty_answer_is_no_answer(service: Service) -> None:
 def test_a_second_one_on_the_same_folder_names_the_first(run: Run, state: Path) -> None:
     state.mkdir()
     (state / "service.json").write_text(json.dumps({"url": "http://127.0.0.1:4711", "pid": os.getpid()}))
+    lock = FolderLock.take(state)
     code, _, err = run("quickstart")
+    lock.release()
     assert code == 1
     assert f"Model Manager already runs on {state}: http://127.0.0.1:4711 (process {os.getpid()})." in err
 

@@ -1,16 +1,17 @@
 """Where the service is, and the token it wants.
 
 The address: `--url` or MODEL_MANAGER_URL, else what the service wrote into `service.json` of the state
-folder, else port 8080 of this machine. The token: the settings', else the file `token` of the state folder.
+folder, else port 8080 of this machine. The token: the settings', else the file `token` of the state folder, for
+a service that was found by that folder or is named on loopback.
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_manager.cli.client import Client, parse_address
 from model_manager.settings import Settings, load, read_token
+from model_manager.state.lock import held_by
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -25,16 +26,17 @@ class Running:
 
 
 def running(state: Path) -> Running | None:
-    """The service that runs on this state folder, else None. A file left by a killed one does not count."""
+    """The service that runs on this state folder, else None.
+
+    It must be the one that holds the folder's lock: a killed one leaves its file behind, and its port to
+    anybody, who would be shown the token.
+    """
     try:
         said = json.loads((state / "service.json").read_bytes())
         found = Running(str(said["url"]), int(said["pid"]))
-        os.kill(found.pid, 0)
-    except PermissionError:  # alive, but another user's
-        return found
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return found
+    return found if held_by(state) == found.pid else None
 
 
 def connect(url: str | None = None) -> Client:
@@ -47,8 +49,9 @@ def _find(settings: Settings) -> tuple[str, str | None]:
     found = running(settings.state_path)
     url = settings.url or (found.url if found else DEFAULT_URL)
     token = read_token(settings)
-    # The state folder's token is for the service on this machine: an address elsewhere must not see it.
-    if token is None and parse_address(url).hostname in _LOOPBACK:
+    # The state folder's token is for the service on this machine: an address elsewhere must not see it, nor
+    # whoever happens to listen on the default port.
+    if token is None and (settings.url or found) and parse_address(url).hostname in _LOOPBACK:
         token = local_token(settings.state_path)
     return url, token
 

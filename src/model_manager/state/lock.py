@@ -2,12 +2,16 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import Final
 
 from model_manager.errors import StateError
 
 OPEN: Final = "open"
+
+PATIENCE: Final = 0.25
+"""Seconds after which a folder that is locked counts as in use."""
 
 
 class FolderLock:
@@ -29,7 +33,7 @@ class FolderLock:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         words = os.pread(descriptor, 100, 0).decode(errors="replace").split()
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except OSError as error:
             os.close(descriptor)
             holder = f"process {words[0]}" if words else "another process"
@@ -51,3 +55,32 @@ class FolderLock:
     def release(self) -> None:
         """Let go; the file stays, since removing it would let two processes lock two files of one name."""
         os.close(self._descriptor)
+
+
+def held_by(folder: Path) -> int | None:
+    """The process that has the folder locked now; None when nobody has, whatever a killed one left written there."""
+    try:
+        descriptor = os.open(folder / "state.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        words = os.pread(descriptor, 100, 0).decode(errors="replace").split()
+        return int(words[0]) if words and words[0].isdigit() else None
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _lock(descriptor: int) -> None:
+    """Patiently: whoever asks `held_by` has the lock too, for a moment."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)  # in the writing thread
