@@ -10,7 +10,7 @@ import logging
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from model_manager.catalog.catalog import Catalog
 from model_manager.catalog.snapshot import CatalogItem
 from model_manager.catalog.source import open_source
 from model_manager.catalog.starter import create_starter
-from model_manager.commands import Parts
+from model_manager.commands import Parts, Places, Render
 from model_manager.errors import SettingsError, Unavailable
 from model_manager.events import EventLog
 from model_manager.http.application import application
@@ -42,7 +42,7 @@ from model_manager.serving.preparation import Preparation
 from model_manager.serving.runtimes import Runtimes
 from model_manager.serving.targets import Targets
 from model_manager.settings import Settings, outside, read_token
-from model_manager.state.database import Database
+from model_manager.state.database import Database, Transaction
 from model_manager.supervision import Supervisor, Watchdog
 from model_manager.web import routes
 from model_manager.weights.job import INSTALL
@@ -128,7 +128,7 @@ class _House:
     relay: Relay
     runtimes: Runtimes
     catalog_path: Path | None
-    stop: asyncio.Event
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     reading: asyncio.Task[None] | None = None
     server: "HttpServer | None" = None
@@ -235,13 +235,12 @@ async def _build(settings: Settings, database: Database, token: str) -> _House:
     jobs.on_end(lambda job: _job_ended(job, loops, metrics))
     await database.write(lambda txn: _first_rows(txn, events, loops, database.recovered_from))
     parts = Parts(
-        version=__version__, started_at=time.time(), platform_name=platform.name, auth_enabled=True,
-        database=database, events=events, jobs=jobs, catalog=catalog, weights=store, platform=platform,
-        targets=targets, loops=loops, default_slot=settings.active_slot, render=_renderer(settings, runtimes),
-        metrics=metrics, info=_info(settings),
+        version=__version__, started_at=time.time(), database=database, events=events, jobs=jobs,
+        catalog=catalog, weights=store, platform=platform, targets=targets, loops=loops, metrics=metrics,
+        default_slot=settings.active_slot, render=_renderer(settings, runtimes), places=_places(settings),
         problems=lambda: [*supervisor.problems(), *watchdog.problems()],
     )  # fmt: skip
-    return _House(parts, supervisor, watchdog, relay, runtimes, catalog_path, asyncio.Event())
+    return _House(parts, supervisor, watchdog, relay, runtimes, catalog_path)
 
 
 def _job_ended(job: Job, loops: dict[str, SlotLoop], metrics: Metrics) -> None:
@@ -250,7 +249,9 @@ def _job_ended(job: Job, loops: dict[str, SlotLoop], metrics: Metrics) -> None:
         loop.poke()
 
 
-def _first_rows(txn: Any, events: EventLog, loops: dict[str, SlotLoop], recovered_from: str | None) -> None:
+def _first_rows(
+    txn: Transaction, events: EventLog, loops: dict[str, SlotLoop], recovered_from: str | None
+) -> None:
     ledger.ensure_slots(txn, loops)
     events.append(txn, "service_started", "service", {"version": __version__})
     if recovered_from:
@@ -290,7 +291,7 @@ async def _platform(settings: Settings, store: WeightStore, relay: Relay, runtim
     return platform
 
 
-def _renderer(settings: Settings, runtimes: Runtimes) -> Any:
+def _renderer(settings: Settings, runtimes: Runtimes) -> Render:
     def draft(item: CatalogItem, slot: str, activation: str) -> tuple[Manifest, str | None]:
         """The manifest of one activation, and the folder of weights that we install for it (None: KServe fetches)."""
         by_kserve = settings.platform == "kserve" and (item.entry.storage_uri or "").startswith("hf://")
@@ -308,7 +309,9 @@ def _renderer(settings: Settings, runtimes: Runtimes) -> Any:
     return draft
 
 
-def _install_message(settings: Settings, store: WeightStore, catalog: Catalog) -> Any:
+def _install_message(
+    settings: Settings, store: WeightStore, catalog: Catalog
+) -> Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]:
     async def prepare(payload: dict[str, Any]) -> dict[str, Any]:
         """What the worker is told beside the stored payload: places and secrets of this machine, never stored."""
         return {
@@ -337,11 +340,11 @@ async def _tree(catalog: Catalog, payload: dict[str, Any]) -> str | None:
         return str(catalog.tree())
 
 
-def _info(settings: Settings) -> dict[str, Any]:
-    return {
-        "catalog_root": str(settings.catalog_url or settings.catalog_root or settings.state_path / "catalog"),
-        "models_subdir": settings.catalog_models_subdir,
-        "weights_path": str(settings.weights_path),
-        "pvc_name": settings.weights_pvc_name,
-        "state_path": str(settings.state_path),
-    }
+def _places(settings: Settings) -> Places:
+    return Places(
+        catalog=str(settings.catalog_url or settings.catalog_root or settings.state_path / "catalog"),
+        models_subdir=settings.catalog_models_subdir,
+        weights=str(settings.weights_path),
+        pvc_name=settings.weights_pvc_name,
+        state=str(settings.state_path),
+    )

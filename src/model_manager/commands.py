@@ -6,7 +6,7 @@ A command writes desired state in one transaction and returns; the slot's loop o
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from sqlite3 import Connection
 
 from msgspec import Struct
 
@@ -29,14 +29,25 @@ from model_manager.weights.names import check_folder
 from model_manager.weights.store import WeightStore
 from model_manager.weights.uri import flattened, folder_of
 
+Render = Callable[[CatalogItem, str, str], tuple[Manifest, str | None]]
+"""(item, slot, activation) -> its manifest, and the folder of the weights that are installed for it, if any."""
+
+
+class Places(Struct, frozen=True):
+    """Where things lie, for people to read. `models_subdir` is the folder of the entries inside the catalog."""
+
+    catalog: str
+    models_subdir: str
+    weights: str
+    pvc_name: str
+    state: str
+
 
 class Parts(Struct):
-    """The running service, as its commands see it. Made by `app.py`, and by tests."""
+    """The running service, as its commands see it. Made by `app.py`. `started_at` is in seconds since the epoch."""
 
     version: str
     started_at: float
-    platform_name: str
-    auth_enabled: bool
     database: Database
     events: EventLog
     jobs: Jobs
@@ -46,9 +57,9 @@ class Parts(Struct):
     targets: Targets
     loops: dict[str, SlotLoop]
     default_slot: str
-    render: Callable[[CatalogItem, str, str], tuple[Manifest, str | None]]
+    render: Render
     metrics: Metrics
-    info: dict[str, Any]
+    places: Places
     problems: Callable[[], list[str]]
 
     @property
@@ -141,9 +152,12 @@ async def deactivate(parts: Parts, *, slot: str | None = None, actor: str) -> tu
 
 
 async def cancel_activation(parts: Parts, activation_id: str, actor: str) -> Activation:
-    """Give up an attempt under way; the last good model serves (again). Raises Conflict when it has ended."""
+    """Give up an attempt under way; the last good model serves (again). Raises Conflict when it has ended.
 
-    def write(txn: Transaction) -> Row:
+    An install that it waits for ends with it, unless another slot's attempt needs the same weights.
+    """
+
+    def write(txn: Transaction) -> tuple[Row, bool]:
         row = ledger.activation(txn, activation_id)
         if row.result is not None:
             raise Conflict(
@@ -152,11 +166,11 @@ async def cancel_activation(parts: Parts, activation_id: str, actor: str) -> Act
         failure = Failure("cancelled", f"It was cancelled by {actor} while {row.phase}.")
         ledger.settle(txn, parts.events, row, "cancelled", failure, actor)
         txn.after_commit(lambda: parts.metrics.activation_ended(row.slot, "cancelled"))
-        return row
+        return row, row.job_id is not None and ledger.is_awaited(txn, row.job_id)
 
-    row = await parts.database.write(write)
+    row, others_wait = await parts.database.write(write)
     parts.loops[row.slot].poke()
-    if row.phase == "installing" and row.job_id:
+    if row.phase == "installing" and row.job_id and not others_wait:
         job = await parts.jobs.get(row.job_id)
         if job.status in ("pending", "running"):
             await parts.jobs.cancel(row.job_id, actor)
@@ -300,7 +314,7 @@ def _same(row: Row, draft: Draft) -> bool:
     return row.model_id == draft.model_id and row.entry_hash == draft.entry_hash
 
 
-def _wanted(connection: Any, slot: str) -> Row | None:
+def _wanted(connection: Transaction | Connection, slot: str) -> Row | None:
     at = ledger.slot(connection, slot)
     return ledger.activation(connection, at.desired) if at.desired else None
 
@@ -320,9 +334,9 @@ def _state(row: Row | None, serving: bool) -> str:
         return "empty"
     if row.result in ledger.ENDS:
         return "failed"
-    return (
-        "active" if row.phase == "active" and serving else "starting" if row.phase == "active" else row.phase
-    )
+    if row.phase == "active" and not serving:
+        return "starting"  # again, after a crash or a restart of the service
+    return row.phase
 
 
 def _show(parts: Parts, row: Row) -> Activation:

@@ -1,7 +1,6 @@
 """`/system/info`: what runs here, with what, and what happened lately."""
 
 import sqlite3
-from typing import Any
 
 from msgspec import Struct
 
@@ -38,12 +37,16 @@ class WeightsInfo(Struct, rename="camel"):
 
 
 class StateInfo(Struct, rename="camel"):
+    """`enabled` is for clients of the original, which could do without; `sqlite` is the library's version."""
+
     path: str
     enabled: bool
     sqlite: str
 
 
 class AuthInfo(Struct, rename="camel"):
+    """Always on here: for clients of the original, which could do without."""
+
     enabled: bool
 
 
@@ -68,13 +71,13 @@ async def system_info(parts: Parts) -> SystemInfo:
     events = await parts.events.page(limit=RECENT_EVENTS, newest_first=True)
     return SystemInfo(
         version=parts.version,
-        platform=parts.platform_name,
+        platform=parts.platform.name,
         started_at=timestamp(parts.started_at),
         slots=list(parts.slots),
         catalog=_catalog(parts),
-        weights=WeightsInfo(_known(parts, "weights_path"), _known(parts, "pvc_name")),
-        state=StateInfo(_known(parts, "state_path"), True, sqlite3.sqlite_version),
-        auth=AuthInfo(parts.auth_enabled),
+        weights=WeightsInfo(parts.places.weights, parts.places.pvc_name),
+        state=StateInfo(parts.places.state, True, sqlite3.sqlite_version),
+        auth=AuthInfo(True),
         storage=await usage(parts),
         recent_jobs=[job_view(job) for job in jobs],
         recent_history=[history_event(event) for event in events],
@@ -85,8 +88,8 @@ async def system_info(parts: Parts) -> SystemInfo:
 def _catalog(parts: Parts) -> CatalogInfo:
     status = parts.catalog.status()
     return CatalogInfo(
-        root=_known(parts, "catalog_root"),
-        models_dir=_known(parts, "models_subdir"),
+        root=parts.places.catalog,
+        models_dir=parts.places.models_subdir,
         count=status.count,
         last_refresh=status.loaded_at,
         kind=status.kind,
@@ -97,10 +100,6 @@ def _catalog(parts: Parts) -> CatalogInfo:
         stale_since=status.stale_since,
         problems=status.problems,
     )
-
-
-def _known(parts: Parts, name: str) -> Any:
-    return parts.info.get(name, "")
 
 
 ROUTES = (Route("GET", "/system/info", system_info),)
