@@ -174,6 +174,11 @@ class SlotLoop:
         except ModelManagerError as e:
             await self._fail(row, Failure(e.code, e.sentence, e.hint))
             return
+        except Exception as e:  # of this entry or these files: the next turn would meet it again, and so for ever
+            log.exception("slot %s: %s could not be prepared", self.slot, row.model_id)
+            sentence = f"The model could not be prepared because of a defect in the service ({type(e).__name__})."
+            await self._fail(row, Failure("internal", sentence, "The service's log has the details."))
+            return
         await self._enter(row, "starting" if observed.empty else "stopping")
 
     async def _job_failure(self, row: Row) -> Failure | None:

@@ -86,8 +86,11 @@ def new_id() -> str:
 
 
 def ensure_slots(txn: Transaction, names: Iterable[str]) -> None:
+    """The slots that there are now. One that is not declared any more uses nothing; if it comes back, it does again."""
+    txn.execute("DELETE FROM weight_uses")
     for name in names:
         txn.execute("INSERT OR IGNORE INTO slots (name) VALUES (?)", (name,))
+        _set_uses(txn, name)
 
 
 def slot(connection: Transaction | sqlite3.Connection, name: str) -> SlotRow:
@@ -229,6 +232,12 @@ def settle(
         want(txn, row.slot, good.id)
     else:
         begin(txn, events, again(good, restores=row.id))
+
+
+def is_awaited(txn: Transaction, job_id: str) -> bool:
+    """Whether an attempt under way, of any slot, needs this job."""
+    sql = "SELECT 1 FROM activations WHERE job_id = ? AND result IS NULL LIMIT 1"
+    return txn.execute(sql, (job_id,)).fetchone() is not None
 
 
 def again(good: Row, restores: str | None) -> Draft:
