@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from model_manager import __version__
 from model_manager.cli.command import Debug
 from model_manager.settings import SETTINGS, Setting, Settings, load
 
@@ -86,6 +87,4 @@ def version() -> None:
 
     Example: model-manager version
     """
-    from importlib.metadata import version as installed
-
-    typer.echo(f"model-manager {installed('model-manager')}")
+    typer.echo(f"model-manager {__version__}")
