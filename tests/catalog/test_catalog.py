@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from model_manager.catalog import catalog as catalog_module
-from model_manager.catalog import files
+from model_manager.catalog import files, gitcommand
 from model_manager.catalog.catalog import Catalog
 from model_manager.catalog.source import FolderSource, LinkSource, open_source
 from model_manager.catalog.tree import Source
@@ -80,6 +81,40 @@ async def test_a_folder_inside_of_somebody_elses_repository_is_a_plain_folder(
     inner.mkdir(parents=True)
     (inner / "a.json").write_text('{"id":"a","hfModelId":"o/n"}')
     assert (await catalog_of(FolderSource(inner.parent)).refresh()).revision != commit
+
+
+async def test_t7_a_repository_of_another_user_runs_nothing(
+    repo: Repo, catalog_of: CatalogOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = repo.put("a")
+    (repo.path / ".gitattributes").write_text("* filter=evil\n")
+    repo.commit()
+    repo.git("config", "filter.evil.clean", f"touch {tmp_path}/ran; cat")
+    os.utime(entry, (1, 1))  # so that git has to look into it
+    monkeypatch.setitem(gitcommand._ENVIRONMENT, "GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    catalog = catalog_of(FolderSource(repo.path))
+    snapshot = await catalog.refresh()
+    assert list(snapshot.items) == ["a"]
+    assert not (tmp_path / "ran").exists()
+
+
+async def test_t7_comparing_commits_fetches_nothing(repo: Repo, tmp_path: Path) -> None:
+    repo.put("a")
+    old = repo.commit()
+    repo.put("b")
+    new = repo.commit()
+    folder = repo.git("rev-parse", f"{old}:models")
+    (repo.path / ".git" / "objects" / folder[:2] / folder[2:]).unlink()
+    for name, value in {
+        "core.repositoryFormatVersion": "1",
+        "extensions.partialClone": "evil",
+        "remote.evil.promisor": "true",
+        "remote.evil.url": str(repo.path),
+        "remote.evil.uploadpack": f"touch {tmp_path}/ran; git-upload-pack",
+    }.items():
+        repo.git("config", name, value)
+    assert await gitcommand.changed_names(repo.path, old, new, "models") is None
+    assert not (tmp_path / "ran").exists()
 
 
 async def test_t3_a_broken_file_keeps_its_last_good_version(

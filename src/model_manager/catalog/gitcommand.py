@@ -14,18 +14,22 @@ TIMEOUT = 120.0
 """Seconds for one command, a fetch included."""
 
 # Hooks and monitors are programs that a repository may name; `ext::` is a transport that runs one.
-# `safe.directory`: git-sync writes its trees under another user, and we only read them.
 _OPTIONS = (
     "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "protocol.ext.allow=never",
-    "-c", "safe.directory=*", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false",
+    "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "advice.detachedHead=false",
     "-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30",
 )  # fmt: skip
+
+# git-sync writes its trees under another user. Comparing two commits of such a repository runs nothing that its
+# settings name; looking at its files would (filters), so `git status` is left to refuse it.
+_OF_ANOTHER_USER = ("-c", "safe.directory=*")
 
 # No question on a terminal or in a window: an empty GIT_ASKPASS keeps git from looking for another one.
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "",
     "GCM_INTERACTIVE": "never",
+    "GIT_NO_LAZY_FETCH": "1",  # an object that is missing is not fetched by whatever program the repository names
     "LC_ALL": "C.UTF-8",
 }
 

@@ -100,7 +100,10 @@ def _resolved(path: Path) -> Path:
 
 
 async def _state_of(folder: Path, scope: str) -> Tree:
-    """A folder's commit, if it is the top of a worktree and nothing in its `scope` differs from that commit."""
+    """A folder's commit, if it is the top of a worktree and nothing in its `scope` differs from that commit.
+
+    None of another user's repository, which git does not trust: there the content alone decides.
+    """
     if not (folder / ".git").exists():
         return Tree(folder, "", commit=False)
     try:
