@@ -116,3 +116,14 @@ async def test_both_ways_to_read_it(
     assert {"demo", "demo-pirate"} < snapshot.items.keys() and snapshot.problems == ()
     uri = snapshot.items["demo"].entry.source.uri  # type: ignore[union-attr]
     assert (Path(snapshot.tree) / uri.removeprefix("file:") / "demo.gguf").is_file()
+
+
+def test_a_disk_without_room_for_it_is_told(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(StateError, match=r"cannot be made: No space left on device\.$") as caught:
+        create_starter(target)
+    assert "STATE_PATH" in caught.value.hint
+    assert not target.exists()

@@ -1,5 +1,6 @@
 """The starter catalog: a Git repository of one's own, so that a commit is all it takes to add a model."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -35,13 +36,23 @@ def create_starter(target: Path) -> Path:
         _commit(fresh)
         fresh.rename(target)  # over an empty folder, too
     except OSError as error:
-        raise StateError(f"The starter catalog {target} cannot be made: {error.strerror}.") from error
+        raise StateError(
+            f"The starter catalog {target} cannot be made: {_reason(error)}.",
+            "Check the state folder (STATE_PATH): is there room, and may this user write there?",
+        ) from error
     return target
 
 
 def _copy(source: Path, target: Path) -> None:
     # contents alone: the package's files may be read-only
     shutil.copytree(source, target, copy_function=shutil.copyfile)
+
+
+def _reason(error: OSError) -> str:
+    """`copytree` gathers its failures in an error without words of its own: the first one speaks for all."""
+    if isinstance(error, shutil.Error):
+        return re.sub(r"^\[Errno \d+\] ", "", str(error.args[0][0][2]))
+    return error.strerror or str(error)
 
 
 def _commit(folder: Path) -> None:
