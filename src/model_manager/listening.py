@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import logging
 import os
 import secrets
 import socket
@@ -11,6 +12,8 @@ from pathlib import Path
 import msgspec
 
 from model_manager.errors import SettingsError
+
+log = logging.getLogger(__name__)
 
 
 def is_loopback(host: str) -> bool:
@@ -38,11 +41,21 @@ def own_token(host: str, state: Path) -> tuple[str, Path]:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
                 file.write(secrets.token_urlsafe(32) + "\n")
+        _keep_private(path)
         return path.read_text().strip(), path
     except OSError as e:
         raise SettingsError(
             f"The token file {path} cannot be used: {e.strerror}.", "Check STATE_PATH."
         ) from e
+
+
+def _keep_private(path: Path) -> None:
+    """A copied or restored state folder easily comes with wider rights."""
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+        log.warning(
+            "the token file %s was open to other users and is closed again; delete it to get a new one", path
+        )
 
 
 @contextlib.contextmanager
