@@ -248,6 +248,7 @@ def test_k1_what_does_not_fit_is_refused_before_a_byte(
         install(root, hub, reserve=100_000)
     need = sum(map(len, MODEL.values()))
     assert caught.value.data == {"need": need, "free": 600_000, "reserve": 100_000, "retryable": False}
+    assert "lower MODEL_MANAGER_DISK_RESERVE" in caught.value.hint
     assert not hub.seen("hub", "/resolve/") and staged(root) == []
     install(root, hub, reserve=600_000 - need)
 

@@ -64,9 +64,10 @@ def require_room(path: Path, need: int, reserve: int, what: str) -> None:
     free = free_bytes(path)
     if need + reserve > free:
         kept = f", of which {amount(reserve)} are kept in reserve" if reserve else ""
+        lower = ", or lower MODEL_MANAGER_DISK_RESERVE" if need <= free else ""
         raise InsufficientStorage(
             f"{what} needs {amount(need)}, and {amount(free)} are free on {path}{kept}.",
-            "Delete weights that are not used (`model-manager weights list`), or enlarge the volume.",
+            f"Delete weights that are not used (`model-manager weights list`), or enlarge the volume{lower}.",
             need=need,
             free=free,
             reserve=reserve,
