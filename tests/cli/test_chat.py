@@ -82,18 +82,35 @@ def test_a_named_model_and_a_system_prompt(piped: Any, service: Service) -> None
     assert service.asked[0].payload["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
-def test_nothing_was_said(piped: Any, service: Service) -> None:
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("  \n", "There is no message to answer."), ("\udcff", "The message is not UTF-8 text.")],
+)
+@pytest.mark.parametrize("command", [("chat",), ("run", "demo")], ids=" ".join)
+def test_what_is_no_message_is_refused_before_anything_is_asked_for(
+    piped: Any, service: Service, command: tuple[str, ...], text: str, sentence: str
+) -> None:
     service.on("GET", "/v1/models", MODELS)
-    code, _, err = piped("  \n", "chat")
-    assert code == 2
-    assert "There is no message to answer." in err
+    code, out, err = piped(text, *command)
+    assert (code, out) == (2, "")
+    assert not [asked for asked in service.asked if asked.method == "POST"]
+    assert sentence in err
 
 
 def test_no_model_is_active(piped: Any, service: Service) -> None:
     service.on("GET", "/v1/models", {"object": "list", "data": []})
+    service.on("GET", "/slots", {"slots": [{"state": "empty", "desired": None}]})
     code, _, err = piped("hello", "chat")
     assert code == 5
     assert "No model is active." in err
+
+
+def test_the_model_is_on_its_way(piped: Any, service: Service) -> None:
+    service.on("GET", "/v1/models", {"object": "list", "data": []})
+    service.on("GET", "/slots", {"slots": [{"state": "starting", "desired": {"modelId": "demo"}}]})
+    code, _, err = piped("hello", "chat")
+    assert code == 1
+    assert "demo is on its way (starting)" in err
 
 
 def test_the_gateways_refusal(piped: Any, service: Service) -> None:

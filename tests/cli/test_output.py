@@ -128,6 +128,18 @@ def test_status_in_words(run: Run, service: Service, slot: dict[str, Any], sente
     assert lines[1:4] == ["catalog: 3 models at commit 1a2b3c4d5e6f", "problem: The disk is full.", sentence]
 
 
+def test_status_tells_a_stale_catalog_and_broken_entries(run: Run, service: Service) -> None:
+    catalog = {"count": 1, "revision": "1a2b3c", "error": "The catalog cannot be fetched.", "problems": 2}
+    info = {"version": "0.1.0", "platform": "local", "catalog": catalog, "problems": []}
+    service.on("GET", "/system/info", info)
+    service.on("GET", "/slots", {"slots": []})
+    assert run("status").out.splitlines()[1:] == [
+        "catalog: 1 model at commit 1a2b3c",
+        "  stale: The catalog cannot be fetched.",
+        "  2 problems in its files: `model-manager catalog` lists them.",
+    ]
+
+
 def test_events_resume_where_they_broke_off(service: Service) -> None:
     """W16 as a client sees it: the second connection asks for what followed the last id."""
     event = b'id: 7\ndata: {"id":"7","event":"e","subject":"s","actor":"a","createdAt":"t"}\n\n'

@@ -106,7 +106,11 @@ class Catalog:
             if problem.severity == "error" and problem.file.rpartition("/")[2] == f"{name}.json":
                 return f"Its file has a problem: {problem}"
         near = close(name, self._snapshot.names)
-        return f"Did you mean {' or '.join(near)}?" if near else "GET /models lists what there is."
+        return (
+            f"Did you mean {' or '.join(near)}?"
+            if near
+            else "`model-manager models` (GET /models) lists what there is."
+        )
 
     def tree(self) -> Path:
         """The folder of the current revision, which relative `file:` sources are in. Raises Unavailable."""

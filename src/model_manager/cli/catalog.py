@@ -59,7 +59,7 @@ def refresh(session: Session) -> None:
     """
     answer = session.client.post("refresh")
     revision = answer["revision"][:12]
-    output.say(f"{answer['message']}: {_count(len(answer['models']), 'model')} at commit {revision}.")
+    output.say(f"{answer['message']}: {output.count(len(answer['models']), 'model')} at commit {revision}.")
     _print_problems(answer["problems"])
 
 
@@ -81,9 +81,9 @@ def check(
     _print_problems(to_builtins(problems))
     errors = sum(problem.severity == "error" for problem in problems)
     warnings = len(problems) - errors
-    output.note(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}." if problems else "No problems.")
+    output.note(
+        f"{output.count(errors, 'error')}, {output.count(warnings, 'warning')}."
+        if problems
+        else "No problems."
+    )
     return FAILED if errors or (strict and warnings) else OK
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

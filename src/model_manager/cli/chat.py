@@ -39,11 +39,7 @@ def chat(
 
     Example: echo "hello" | model-manager chat
     """
-    conversation = Conversation(session.client, model or first_model(session.client), system)
-    if sys.stdin.isatty():
-        _talk(conversation)
-    else:
-        _answer_once(conversation, sys.stdin.read().strip())
+    _converse(Conversation(session.client, model or first_model(session.client), system), _piped())
 
 
 @client_command
@@ -58,23 +54,34 @@ def run(
 
     Example: model-manager run demo "hello"
     """
+    said = " ".join(prompt or []) or _piped()  # before anything is switched for it
     activation = ask_for(session, model, slot)
     finish(session, activation)
-    conversation = Conversation(session.client, slot or activation["modelId"], system)
-    said = " ".join(prompt or [])
-    if said:
-        _answer_once(conversation, said)
-    elif sys.stdin.isatty():
-        _talk(conversation)
-    else:
-        _answer_once(conversation, sys.stdin.read().strip())
+    _converse(Conversation(session.client, slot or activation["modelId"], system), said)
 
 
-def _answer_once(conversation: Conversation, said: str) -> None:
+def _piped() -> str | None:
+    """The message on standard input; None when that is a terminal. Raises InvalidRequest."""
+    if sys.stdin.isatty():
+        return None
+    try:
+        said = sys.stdin.read().strip()
+        said.encode()  # Python may have smuggled foreign bytes through as surrogates
+    except UnicodeError as error:
+        raise InvalidRequest(
+            "The message is not UTF-8 text.", "Convert it first, as `iconv` does."
+        ) from error
     if not said:
         raise InvalidRequest(
             "There is no message to answer.", 'Write for example: echo "hello" | model-manager chat'
         )
+    return said
+
+
+def _converse(conversation: Conversation, said: str | None) -> None:
+    if said is None:
+        _talk(conversation)
+        return
     for piece in conversation.ask(said):
         _write(piece)
     _write("\n")

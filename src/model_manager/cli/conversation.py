@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from model_manager.cli.sse import messages
-from model_manager.errors import NotFound, UpstreamError
+from model_manager.errors import NotFound, Unavailable, UpstreamError
 
 if TYPE_CHECKING:
     from model_manager.cli.client import Client
@@ -52,9 +52,15 @@ class Conversation:
 
 
 def first_model(client: "Client") -> str:
-    """The id of the model that serves. Raises NotFound when none does."""
+    """The id of the model that serves. Raises Unavailable while one is on its way, else NotFound."""
     for model in client.get("v1", "models")["data"]:
         return str(model.get("root") or model["id"])
+    for slot in client.get("slots")["slots"]:
+        if slot["desired"] and slot["state"] != "failed":
+            raise Unavailable(
+                f"{slot['desired']['modelId']} is on its way ({slot['state']}) and does not answer yet.",
+                "`model-manager status` shows when it does.",
+            )
     raise NotFound(
         "No model is active.", "Activate one: `model-manager models`, then `model-manager run ID`."
     )

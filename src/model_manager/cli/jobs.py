@@ -38,7 +38,7 @@ def list_jobs(session: Session, limit: Limit = 20) -> None:
 def show(session: Session, job: JobId) -> None:
     """Show one job: its progress, its result, or why it failed.
 
-    Example: model-manager jobs show 3f0c9a
+    Example: model-manager jobs show 3f0c9a41be7d2258
     """
 
     def text(j: dict[str, Any]) -> None:
@@ -66,7 +66,7 @@ def show(session: Session, job: JobId) -> None:
 def cancel(session: Session, job: JobId) -> None:
     """Cancel a job; what it has staged is cleaned up.
 
-    Example: model-manager jobs cancel 3f0c9a
+    Example: model-manager jobs cancel 3f0c9a41be7d2258
     """
     now = session.client.post("jobs", job, "cancel")
     output.say(f"Job {job} is {'being cancelled' if now.get('cancelling') else now['status']}.")
@@ -77,7 +77,7 @@ def cancel(session: Session, job: JobId) -> None:
 def retry(session: Session, job: JobId) -> None:
     """Run a failed or cancelled job again.
 
-    Example: model-manager jobs retry 3f0c9a
+    Example: model-manager jobs retry 3f0c9a41be7d2258
     """
     again = session.client.post("jobs", job, "retry")
     output.say(f"Job {again['id']} is {again['status']}.")
@@ -88,7 +88,7 @@ def retry(session: Session, job: JobId) -> None:
 def wait(session: Session, job: JobId) -> None:
     """Show progress until a job ends; exit code 1 if it fails.
 
-    Example: model-manager jobs wait 3f0c9a
+    Example: model-manager jobs wait 3f0c9a41be7d2258
     """
     wait_for_job(session.client, job)
     output.say(f"Job {job} is completed.")
@@ -103,7 +103,7 @@ def log(
 ) -> None:
     """Show what a job's worker logged.
 
-    Example: model-manager jobs log 3f0c9a
+    Example: model-manager jobs log 3f0c9a41be7d2258
     """
 
     def text(answer: dict[str, Any]) -> None:

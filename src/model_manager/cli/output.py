@@ -70,6 +70,11 @@ def _cell(value: Any) -> str:
     return clean(str(value)).replace("\n", " ")
 
 
+def count(number: int, what: str) -> str:
+    """`1 error`, `2 errors`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def human_size(size: float | None) -> str:
     """Bytes in powers of 1000, as disks are sold and the hub counts: `808.5 kB`."""
     if size is None:

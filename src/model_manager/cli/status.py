@@ -22,13 +22,22 @@ def status(session: Session) -> None:
     def text(answer: dict[str, Any]) -> None:
         info = session.client.get("system", "info")
         output.say(f"Model Manager {info['version']} at {session.client.url}, platform {info['platform']}")
-        catalog = info["catalog"]
-        output.say(f"catalog: {catalog['count']} models at commit {catalog['revision'][:12] or '-'}")
+        _catalog(info["catalog"])
         for problem in info["problems"]:
             output.say(f"problem: {problem}")
         _slots(answer)
 
     session.show(text, "slots")
+
+
+def _catalog(catalog: dict[str, Any]) -> None:
+    models = output.count(catalog["count"], "model")
+    output.say(f"catalog: {models} at commit {catalog['revision'][:12] or '-'}")
+    if catalog.get("error"):
+        output.say(f"  stale: {catalog['error']}")
+    if catalog.get("problems"):
+        problems = output.count(catalog["problems"], "problem")
+        output.say(f"  {problems} in its files: `model-manager catalog` lists them.")
 
 
 def _slots(answer: dict[str, Any]) -> None:

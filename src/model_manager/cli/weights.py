@@ -49,7 +49,10 @@ def usage(session: Session) -> None:
                 ("volume", output.human_size(u["totalBytes"])),
                 ("used", output.human_size(u["usedBytes"])),
                 ("free", output.human_size(u["availableBytes"])),
-                ("weights", f"{output.human_size(u['installedBytes'])} in {u['modelCount']} folders"),
+                (
+                    "weights",
+                    f"{output.human_size(u['installedBytes'])} in {output.count(u['modelCount'], 'folder')}",
+                ),
             )
         )
 

@@ -118,8 +118,4 @@ class Targets:
 
     def _what_is_active(self) -> str:
         active = ", ".join(sorted({target.model_id for target in self._targets.values()}))
-        return (
-            f"Active now: {active}."
-            if active
-            else "Nothing is active: `model-manager activate ID` changes that."
-        )
+        return f"Active now: {active}." if active else "Nothing is active: `model-manager status` says why."
