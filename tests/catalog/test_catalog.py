@@ -14,7 +14,7 @@ from model_manager.catalog import catalog as catalog_module
 from model_manager.catalog import files, gitcommand
 from model_manager.catalog.catalog import Catalog
 from model_manager.catalog.source import FolderSource, LinkSource, open_source
-from model_manager.catalog.tree import Source
+from model_manager.catalog.tree import Source, Tree
 from model_manager.errors import NotFound, Unavailable
 from model_manager.events import EventLog
 from model_manager.state.database import Database
@@ -494,3 +494,49 @@ async def test_the_age_counts_from_the_last_good_look(
     with pytest.raises(Unavailable):
         await catalog.refresh()
     assert catalog.status().age_seconds == 90.0
+
+
+class Remote:
+    """A source whose looks take as long as the test wants: what a look finds is what was there when it began."""
+
+    kind = location = "remote"
+
+    def __init__(self, folder: Path) -> None:
+        self.newest = Tree(folder / "1", "1" * 40, commit=True)
+        self.looks = 0
+        self.answer = asyncio.Event()
+        for name in "12":
+            (folder / name / "models").mkdir(parents=True)
+            (folder / name / "models/a.json").write_text(json.dumps({"id": "a", "hfModelId": f"o/{name}"}))
+
+    async def fetch(self) -> Tree:
+        self.looks += 1
+        self._found = self.newest
+        await self.answer.wait()
+        return self._found
+
+    async def current(self) -> Tree:
+        return self._found
+
+    async def changed(self, old: Tree, new: Tree, folder: str) -> list[str] | None:
+        return None
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_a_look_that_began_before_a_commit_does_not_answer_for_it(
+    tmp_path: Path, catalog_of: CatalogOf
+) -> None:
+    remote = Remote(tmp_path / "remote")
+    catalog = catalog_of(remote)
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(catalog.refresh())
+        await until(lambda: remote.looks == 1)
+        remote.newest = Tree(tmp_path / "remote/2", "2" * 40, commit=True)
+        later = [group.create_task(catalog.refresh()) for _ in range(2)]
+        await asyncio.sleep(0)  # until they wait
+        remote.answer.set()
+    assert first.result().revision == "1" * 40
+    assert [each.result().revision for each in later] == ["2" * 40] * 2
+    assert remote.looks == 2, "those that came meanwhile share one look"
