@@ -88,7 +88,7 @@ def test_the_launcher_becomes_the_command() -> None:
     assert (done.stdout, done.returncode) == ("9\n", 0)  # its parent-death signal is SIGKILL
 
 
-def test_f10_the_launcher_starts_nothing_when_its_parent_has_gone() -> None:
+def test_p1_the_launcher_starts_nothing_when_its_parent_has_gone() -> None:
     assert launch("1", "/bin/echo", "started").stdout == ""
     assert launch("1", "/bin/echo", "started").returncode == 125
 

@@ -23,7 +23,7 @@ def test_d16_killed_at_every_step(scenario: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("update", [False, True])
-def test_finding_5_everything_is_on_the_disk_before_the_rename_and_the_rename_after(
+def test_everything_is_on_the_disk_before_the_rename_and_the_rename_after(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, update: bool
 ) -> None:
     tree = tmp_path / "tree"
