@@ -27,6 +27,7 @@ from model_manager.commands import Parts, Places, Render
 from model_manager.errors import SettingsError, Unavailable
 from model_manager.events import EventLog
 from model_manager.http.application import application
+from model_manager.http.protocol import BoundedProtocol
 from model_manager.jobs.job import Job, WorkerSpec
 from model_manager.jobs.queue import Jobs
 from model_manager.listening import announced, is_loopback, listen, own_token, url_of
@@ -155,7 +156,7 @@ class _House:
         )
         self.server = HttpServer(
             uvicorn.Config(
-                app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+                app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, access_log=False,
                 server_header=False, proxy_headers=False,
                 timeout_graceful_shutdown=max(1, int(settings.shutdown_timeout)),
             )

@@ -9,6 +9,7 @@ import httpx2
 import uvicorn
 from starlette.types import ASGIApp
 
+from model_manager.http.protocol import BoundedProtocol
 from tests.waiting import until
 
 TOKEN = "s3cret-of-the-tests"
@@ -23,7 +24,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[httpx2.AsyncClient]:
     # With its protocol named, or asyncio does not switch Nagle's algorithm off: 40 ms an answer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
