@@ -16,6 +16,8 @@ from model_manager.serving.platform import Instance, Observed
 
 Phase = Literal["queued", "installing", "stopping", "starting", "verifying", "active", "failed"]
 Result = Literal["active", "failed", "restored", "superseded", "cancelled"]
+Word = Literal["pending", "ok", "retry", "wrong"]
+"""Verification's last word: still asking, well, no answer yet (ask again), or an answer that waiting cannot mend."""
 
 
 class Step(StrEnum):
@@ -39,14 +41,13 @@ class Step(StrEnum):
 class Known(Struct, frozen=True):
     """Everything one decision may depend on.
 
-    `verdict` is what verification last said of the instance that is there now: None (not asked yet),
-    "pending", "ok", "retry" (no answer yet, ask again) or "wrong" (it answered, and wrongly: waiting cannot help).
+    `verdict` is what verification last said of the instance that is there now; None: it was not asked yet.
     """
 
     weights_ready: bool = True
     job_ended_badly: bool = False
     observed: Observed = Observed()
-    verdict: Literal["pending", "ok", "retry", "wrong"] | None = None
+    verdict: Word | None = None
     overdue: bool = False
 
 

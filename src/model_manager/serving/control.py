@@ -9,7 +9,8 @@ notification or a user's change of mind costs one turn and nothing else.
 import asyncio
 import logging
 import time
-from typing import Any
+from collections.abc import Awaitable
+from sqlite3 import Connection
 
 from msgspec import Struct
 
@@ -20,7 +21,7 @@ from model_manager.jobs.queue import Jobs
 from model_manager.metrics import Metrics
 from model_manager.relay import Relay
 from model_manager.serving import ledger
-from model_manager.serving.activation import Known, Step, current, decide
+from model_manager.serving.activation import Known, Phase, Step, Word, current, decide
 from model_manager.serving.diagnose import diagnose
 from model_manager.serving.ledger import Failure, Row
 from model_manager.serving.memory import MemoryDesk, private_bytes
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Timing(Struct, frozen=True):
-    """Seconds."""
+    """Seconds: between two looks, from the switch to the first token, for requests in flight, between two questions."""
 
     interval: float = 5.0
     activation: float = 600.0
@@ -107,7 +108,7 @@ class SlotLoop:
         log.debug("slot %s: %s in %s: %s", self.slot, row.id, row.phase, step)
         await self._carry_out(step, row, observed)
 
-    def _rows(self, connection: Any) -> tuple[Row | None, Row | None]:
+    def _rows(self, connection: Connection) -> tuple[Row | None, Row | None]:
         at = ledger.slot(connection, self.slot)
         row = ledger.activation(connection, at.desired) if at.desired else None
         good = ledger.activation(connection, at.last_good) if at.last_good else None
@@ -174,9 +175,13 @@ class SlotLoop:
         except ModelManagerError as e:
             await self._fail(row, Failure(e.code, e.sentence, e.hint))
             return
-        except Exception as e:  # of this entry or these files: the next turn would meet it again, and so for ever
+        except (
+            Exception
+        ) as e:  # of this entry or these files: the next turn would meet it again, and so for ever
             log.exception("slot %s: %s could not be prepared", self.slot, row.model_id)
-            sentence = f"The model could not be prepared because of a defect in the service ({type(e).__name__})."
+            sentence = (
+                f"The model could not be prepared because of a defect in the service ({type(e).__name__})."
+            )
             await self._fail(row, Failure("internal", sentence, "The service's log has the details."))
             return
         await self._enter(row, "starting" if observed.empty else "stopping")
@@ -281,7 +286,7 @@ class SlotLoop:
         self._do.metrics.activation_ended(self.slot, "failed")
         self.poke()
 
-    async def _attempt(self, row: Row, doing: Any) -> None:
+    async def _attempt(self, row: Row, doing: Awaitable[object]) -> None:
         """Do something for an attempt; a refusal is the attempt's failure, not the loop's."""
         try:
             await doing
@@ -315,9 +320,11 @@ class SlotLoop:
 
     # -- small things -------------------------------------------------------------------------------------
 
-    async def _enter(self, row: Row, phase: Any, **facts: Any) -> None:
+    async def _enter(self, row: Row, phase: Phase, reason: str = "") -> None:
         self._since.setdefault(row.id, time.monotonic())
-        await self._do.database.write(lambda txn: ledger.enter(txn, self._do.events, row, phase, **facts))
+        await self._do.database.write(
+            lambda txn: ledger.enter(txn, self._do.events, row, phase, reason=reason)
+        )
         self.poke()
 
     def _waited(self, row: Row) -> float:
@@ -331,7 +338,7 @@ class SlotLoop:
         self._do.memory.settle(self.slot)
         self._drained = None
 
-    def _word(self, instance: Instance | None) -> Any:
+    def _word(self, instance: Instance | None) -> Word | None:
         """What is known of exactly this instance; a restarted process has to be asked again."""
         if instance is None:
             return None

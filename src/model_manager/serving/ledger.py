@@ -148,7 +148,9 @@ def forget_last_good(txn: Transaction, slot_name: str) -> None:
     _set_uses(txn, slot_name)
 
 
-def enter(txn: Transaction, events: EventLog, row: Row, phase: Phase, **facts: Any) -> bool:
+def enter(
+    txn: Transaction, events: EventLog, row: Row, phase: Phase, *, job: str = "", reason: str = ""
+) -> bool:
     """Move a wanted attempt to its next phase; False when a user's later word has overtaken it."""
     if slot(txn, row.slot).desired != row.id:
         return False
@@ -156,8 +158,9 @@ def enter(txn: Transaction, events: EventLog, row: Row, phase: Phase, **facts: A
         "UPDATE activations SET phase = ?, phase_at = ?, result = NULL WHERE id = ?",
         (phase, timestamp(), row.id),
     )
-    if "job" in facts:
-        txn.execute("UPDATE activations SET job_id = ? WHERE id = ?", (facts["job"], row.id))
+    if job:
+        txn.execute("UPDATE activations SET job_id = ? WHERE id = ?", (job, row.id))
+    facts = {name: value for name, value in (("job", job), ("reason", reason)) if value}
     _tell(txn, events, row.id, row.slot, row.model_id, phase, row.actor, facts)
     return True
 
