@@ -347,6 +347,27 @@ def test_t9_a_volume_cannot_reach_into_the_node() -> None:
     assert "hostPath" in refused(entry(volumes=[{"name": "v", "hostPath": {"path": "/"}}]))
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"servedModelName": "$(HF_TOKEN)"},
+        {"args": ["--chat-template-file=x$(HF_TOKEN)"]},
+        {"args": ["--chat-template-file", "$$$(HF_TOKEN)"]},
+        {"env": [{"name": "TZ", "value": "$(HF_TOKEN)"}]},
+        # named, but left to the runtime's value
+        {"env": [{"name": "HF_TOKEN"}], "args": ["--chat-template-file=$(HF_TOKEN)"]},
+    ],
+)
+def test_u6_an_entry_reads_no_variable_of_the_runtime(fields: dict[str, Any]) -> None:
+    assert "uses the variable $(HF_TOKEN), which it does not set itself" in refused(entry(**fields))
+
+
+def test_an_entry_uses_variables_of_its_own_and_literal_texts() -> None:
+    env = [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)$$(C)"}]
+    manifest, _ = render(entry(env=env, args=["--chat-template-file=$(B)/$$(C)"]), context())
+    assert manifest["spec"]["predictor"]["model"]["env"] == env
+
+
 if __name__ == "__main__":
     for path in GOLDEN.glob("*.json"):
         path.unlink()

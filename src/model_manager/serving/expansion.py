@@ -5,12 +5,13 @@ field references only, and only those are understood here.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from model_manager.errors import Unprocessable
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
 _FIELD = re.compile(r"\.(?:(Name|Namespace)|(Labels|Annotations)\.([A-Za-z_]\w*))")
 
 
@@ -64,7 +65,12 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
             return "$"
         return variables.get(match[1], match[0])
 
-    return re.sub(r"\$\$|\$\(([^)]*)\)", replace, text)
+    return _REFERENCE.sub(replace, text)
+
+
+def references(text: str) -> Iterator[str]:
+    """The names whose values `expand` would look for in a text."""
+    return (match[1] for match in _REFERENCE.finditer(text) if match[0] != "$$")
 
 
 def expand_environment(pairs: list[tuple[str, str]]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from model_manager.catalog.entry import Entry, Toleration
 from model_manager.errors import Unprocessable
 from model_manager.serving.engine_args import engine_arguments
 from model_manager.serving.environment import render_env
+from model_manager.serving.expansion import references
 from model_manager.serving.platform import ACTIVATION_LABEL, Manifest
 from model_manager.serving.runtime import WEIGHTS_ANNOTATION, Engine, ServingRuntime, engine_of
 from model_manager.serving.volumes import render_mounts, render_volumes
@@ -54,6 +55,7 @@ def render(entry: Entry, context: RenderContext) -> tuple[Manifest, tuple[str, .
     engine = engine_of(runtime, context.runtimes.get(runtime))
     model = _model(entry, context, runtime, engine, notes)
     _refuse_templates(model, "model")
+    _refuse_foreign_variables(model)
     predictor: dict[str, Any] = {
         "minReplicas": 1,
         "maxReplicas": 1,
@@ -196,3 +198,15 @@ def _refuse_templates(value: Any, where: str) -> None:
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             _refuse_templates(item, f"{where}[{index}]")
+
+
+def _refuse_foreign_variables(model: Mapping[str, Any]) -> None:
+    """`$(NAME)` of the runtime's variables: an entry could have the operator's secrets told as its model's name."""
+    env = model.get("env", ())
+    own = {item["name"] for item in env if "value" in item or "valueFrom" in item}
+    for text in (*model["args"], *(item.get("value", "") for item in env)):
+        if foreign := [name for name in references(text) if name not in own]:
+            raise Unprocessable(
+                f"The entry uses the variable $({foreign[0][:80]}), which it does not set itself.",
+                "Give the variable a value in the entry's `env`, or write `$$(…)` where the text itself is meant.",
+            )
