@@ -32,41 +32,8 @@ class Failure(msgspec.Struct, frozen=True):
     log_tail: tuple[str, ...] = ()
 
 
-class Row(msgspec.Struct):
-    """One activation as it is stored."""
-
-    id: str
-    slot: str
-    model_id: str
-    entry: Entry
-    entry_hash: str
-    revision: str
-    manifest: Manifest
-    weights: str | None
-    phase: Phase
-    result: Result | None
-    code: str
-    reason: str
-    hint: str
-    exit_code: int | None
-    log_tail: list[str]
-    restores: str | None
-    restored_by: str | None
-    job_id: str | None
-    actor: str
-    created_at: str
-    phase_at: str
-    ended_at: str | None
-
-
-class SlotRow(msgspec.Struct):
-    name: str
-    desired: str | None
-    last_good: str | None
-
-
-class Draft(msgspec.Struct):
-    """What a new activation is made of, before it has a place in the ledger."""
+class Draft(msgspec.Struct, kw_only=True):
+    """What a new activation is made of. `restores`: the failed one that it makes up for."""
 
     id: str
     slot: str
@@ -78,6 +45,29 @@ class Draft(msgspec.Struct):
     weights: str | None
     actor: str
     restores: str | None = None
+
+
+class Row(Draft, kw_only=True):
+    """One activation as it is stored: what it was made of, and how it went."""
+
+    phase: Phase
+    result: Result | None
+    code: str
+    reason: str
+    hint: str
+    exit_code: int | None
+    log_tail: list[str]
+    restored_by: str | None
+    job_id: str | None
+    created_at: str
+    phase_at: str
+    ended_at: str | None
+
+
+class SlotRow(msgspec.Struct):
+    name: str
+    desired: str | None
+    last_good: str | None
 
 
 def new_id() -> str:
