@@ -82,8 +82,10 @@ class Moments:
             self.id = (await house.activate(self.model)).id
             started = await self._instance(lambda one: one.pid is not None and one.url is not None)
             self.exec = time.perf_counter()
-            address = urlsplit(started.url)
-            asking = asyncio.create_task(asyncio.to_thread(healthy_at, address.hostname, address.port))
+            address = urlsplit(started.url or "")
+            asking = asyncio.create_task(
+                asyncio.to_thread(healthy_at, address.hostname or "", address.port or 0)
+            )
             ready = asyncio.create_task(self._instance(lambda one: one.ready))
             ready.add_done_callback(lambda _: setattr(self, "ready", time.perf_counter()))
             async for item in feed:
