@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,18 +81,6 @@ class Syncer:
 @pytest.fixture
 def syncer(repo: Repo, tmp_path: Path) -> Syncer:
     return Syncer(repo, tmp_path / "sync")
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = await Database.open(tmp_path / "state")
-    yield database
-    await database.aclose()
-
-
-@pytest.fixture
-def events(database: Database) -> EventLog:
-    return EventLog(database)
 
 
 @pytest.fixture

@@ -15,18 +15,6 @@ MakeJobs = Callable[..., Awaitable[Jobs]]
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = await Database.open(tmp_path / "state")
-    yield database
-    await database.aclose()
-
-
-@pytest.fixture
-def events(database: Database) -> EventLog:
-    return EventLog(database)
-
-
-@pytest.fixture
 async def make_jobs(database: Database, events: EventLog, tmp_path: Path) -> AsyncIterator[MakeJobs]:
     """`await make_jobs()` is a queue with the test worker; with `run=False` its runner does not run yet."""
     made: list[Jobs] = []
