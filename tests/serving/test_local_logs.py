@@ -51,6 +51,14 @@ def test_p8_the_key_is_scrubbed_wherever_a_line_without_an_end_is_cut(size: int)
     assert "".join(found) == text.decode().replace(KEY, "***")
 
 
+@pytest.mark.parametrize("before", range(MAX_LINE - len(KEY), MAX_LINE + 1))
+def test_p8_the_key_is_scrubbed_when_it_comes_in_pieces_across_the_cut(before: int) -> None:
+    splitter = LineSplitter([KEY])
+    pieces = [b"x" * before, *(KEY[at : at + 1].encode() for at in range(len(KEY)))]
+    found = [line for piece in pieces for line in splitter.feed(piece)] + splitter.flush()
+    assert "".join(found) == "x" * before + "***"
+
+
 def test_p8_memory_is_bounded_without_line_ends() -> None:
     splitter = LineSplitter([KEY])
     for _ in range(100):

@@ -1,5 +1,7 @@
 """Which model server a request's `model` leads to."""
 
+import asyncio
+
 import pytest
 
 from model_manager.errors import NotFound, Unavailable
@@ -45,3 +47,17 @@ def test_a_name_that_nothing_serves() -> None:
     with pytest.raises(NotFound, match="No slot serves") as caught:
         targets.find("../x")
     assert caught.value.hint == "Active now: good."
+
+
+async def test_a_slot_is_drained_when_its_last_request_has_ended() -> None:
+    targets = Targets("main")
+    assert await targets.drained("main", 0.0), "nothing is in flight"
+    with targets.lease(GOOD):
+        with targets.lease(GOOD):
+            waiting = asyncio.create_task(targets.drained("main", 5.0))
+            await asyncio.sleep(0)  # until it waits
+        assert not await targets.drained("main", 0.01), "one is still in flight"
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    assert await waiting
+    assert targets.in_flight("main") == 0

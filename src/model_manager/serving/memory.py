@@ -4,6 +4,7 @@ A model that is still loading has not taken its memory yet, so what was admitted
 two slots that start at once never count the same bytes.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from model_manager.serving.admission import decide
@@ -44,15 +45,16 @@ def _cgroup_left(cgroup: Path) -> int:
 
 
 class MemoryDesk:
-    """The one place that admits what may start on this machine."""
+    """The one place that admits what may start on this machine. `available`: how many bytes it can give now."""
 
-    def __init__(self) -> None:
+    def __init__(self, available: Callable[[], int] = available_bytes) -> None:
+        self._available = available
         self._booked: dict[str, int] = {}
 
     def admit(self, slot: str, need: int, freed: int) -> None:
         """Book `need` bytes for a slot whose old model gives back `freed`. Raises Unprocessable with both figures."""
         others = sum(size for name, size in self._booked.items() if name != slot)
-        decide(need, max(0, available_bytes() - others), freed)
+        decide(need, max(0, self._available() - others), freed)
         self._booked[slot] = need
 
     def settle(self, slot: str) -> None:
