@@ -19,6 +19,7 @@ from model_manager.jobs.job import Job
 from model_manager.jobs.queue import Jobs
 from model_manager.metrics import Metrics
 from model_manager.serving import ledger
+from model_manager.serving.activation import current
 from model_manager.serving.control import SlotLoop
 from model_manager.serving.ledger import Draft, Failure, Row
 from model_manager.serving.platform import Manifest, Platform
@@ -68,7 +69,7 @@ class Parts(Struct):
 
 
 class Activation(Struct, rename="camel"):
-    """One attempt, as shown to users. `result` is None while it is under way."""
+    """One attempt, as shown to users. `result` is None while it is under way; `serving`: requests go to it now."""
 
     id: str
     slot: str
@@ -90,10 +91,15 @@ class Activation(Struct, rename="camel"):
     phase_at: str
     ended_at: str | None
     catalog_moved_on: bool
+    serving: bool
 
 
 class Slot(Struct, rename="camel"):
-    """A slot: what is desired of it, and what serves. `state` is `empty`, `active`, `failed` or the phase under way."""
+    """A slot: what is desired of it, and what serves. `state` is `empty`, `active`, `failed` or the phase under way.
+
+    `reason` says why the desired model does not serve now ("" when it does, or is just on its way);
+    `last_failure` is what a user last asked for, if that failed, whatever serves instead.
+    """
 
     name: str
     state: str
@@ -101,6 +107,8 @@ class Slot(Struct, rename="camel"):
     serving: str | None
     last_good: str | None
     in_flight: int
+    reason: str
+    last_failure: Activation | None
 
 
 # -- slots and activations --------------------------------------------------------------------------------
@@ -205,12 +213,27 @@ async def list_slots(parts: Parts) -> list[Slot]:
 
 async def get_slot(parts: Parts, name: str) -> Slot:
     name = _slot_name(parts, name)
-    at, row = await parts.database.read(lambda c: (ledger.slot(c, name), _wanted(c, name)))
+    at, row, latest = await parts.database.read(
+        lambda c: (ledger.slot(c, name), _wanted(c, name), ledger.latest_attempt(c, name))
+    )
     target = parts.targets.get(name)
+    failed = latest is not None and latest.result in ("failed", "restored")
     return Slot(
         name=name, state=_state(row, target is not None), desired=_show(parts, row) if row else None,
         serving=target.model_id if target else None, last_good=at.last_good, in_flight=parts.targets.in_flight(name),
+        reason=await _reason(parts, row), last_failure=_show(parts, latest) if latest and failed else None,
     )  # fmt: skip
+
+
+async def _reason(parts: Parts, row: Row | None) -> str:
+    if row is None or (row.result is None and row.phase != "active"):
+        return ""
+    if row.result in ledger.ENDS:
+        return row.reason
+    if parts.targets.serves(row.slot, row.id):
+        return ""
+    instance = current(row.id, await parts.platform.observe(row.slot))
+    return (instance.reason if instance else "") or "It is being started again."
 
 
 async def slot_logs(parts: Parts, name: str, lines: int) -> list[str]:
@@ -340,8 +363,9 @@ def _state(row: Row | None, serving: bool) -> str:
 
 
 def _show(parts: Parts, row: Row) -> Activation:
-    facts = {name: getattr(row, name) for name in Activation.__struct_fields__ if name != "catalog_moved_on"}
-    return Activation(**facts, catalog_moved_on=_moved_on(parts, row))
+    facts = {name: getattr(row, name) for name in Activation.__struct_fields__ if hasattr(row, name)}
+    serving = parts.targets.serves(row.slot, row.id)
+    return Activation(**facts, catalog_moved_on=_moved_on(parts, row), serving=serving)
 
 
 def _moved_on(parts: Parts, row: Row) -> bool:

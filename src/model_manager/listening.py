@@ -45,7 +45,8 @@ def own_token(host: str, state: Path) -> tuple[str, Path]:
         return path.read_text().strip(), path
     except OSError as e:
         raise SettingsError(
-            f"The token file {path} cannot be used: {e.strerror}.", "Check STATE_PATH."
+            f"The API token cannot be kept in the state folder: {path}: {e.strerror}.",
+            "Name a folder that this user may write to in STATE_PATH.",
         ) from e
 
 

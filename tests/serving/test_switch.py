@@ -59,6 +59,7 @@ async def test_install_activate_chat_switch_and_deactivate(tmp_path: Path) -> No
             "verifying",
             "active",
         ]
+        assert [one.serving for one in await commands.list_activations(h.parts)] == [True, False]
         assert (await h.chat("a"))[0] == 404
         action, slot = await commands.deactivate(h.parts, actor="test")
         assert (action, slot.state) == ("deleted", "empty")
@@ -136,11 +137,17 @@ async def test_quick_wishes_end_at_the_last(tmp_path: Path) -> None:
         await h.ended(wishes[2])
         results = [(await commands.get_activation(h.parts, wish.id)).result for wish in wishes]
         assert results == ["superseded", "superseded", "active"]
-        scraped = h.parts.metrics.render().body.decode()
-        assert 'model_manager_activations_total{result="superseded",slot="active-llm"} 2.0' in scraped
-        assert 'model_manager_activations_total{result="active",slot="active-llm"} 1.0' in scraped
+        for line in (
+            '{result="superseded",slot="active-llm"} 2.0',
+            '{result="active",slot="active-llm"} 1.0',
+        ):
+            await until(lambda line=line: f"model_manager_activations_total{line}" in _scraped(h))
         await h.serves("c")
         assert len((await h.parts.platform.observe("active-llm")).instances) == 1
+
+
+def _scraped(h: House) -> str:
+    return h.parts.metrics.render().body.decode()
 
 
 async def test_wishes_in_the_middle_of_a_switch_end_at_the_last(tmp_path: Path) -> None:
@@ -190,6 +197,11 @@ async def test_a_failed_install_leaves_the_old_model_alone(tmp_path: Path) -> No
         failed = await h.ended(await h.activate("bad"))
         assert failed.result == "failed"
         assert "nowhere" in failed.reason
+        assert failed.hint.endswith("good serves on.")
+        slot = await commands.get_slot(h.parts, "active-llm")
+        assert (slot.state, slot.reason) == ("active", "")
+        assert slot.last_failure is not None
+        assert slot.last_failure.id == failed.id
         await h.serves("good")
         assert (await h.parts.platform.observe("active-llm")).instances[0].pid == before
 
@@ -238,9 +250,24 @@ async def test_a_served_model_that_crashes_is_started_again_and_verified_again(t
         pid = (await h.parts.platform.observe("active-llm")).instances[0].pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
+        status, told = await until(lambda: _refused(h))
+        assert (status, told["error"]["code"]) == (503, "unavailable")
+        assert "on its way" in told["error"]["message"]
         await until(lambda: _other_pid(h, pid))
         await h.serves("a")
+        ended = [
+            event for event in await h.parts.events.page(limit=1000) if event.kind == "model_server_ended"
+        ]
+        assert [(event.subject, event.data["modelId"], event.data["restarts"]) for event in ended] == [
+            ("active-llm", "a", 1)
+        ]
+        assert "SIGKILL" in ended[0].data["reason"]
         assert (await h.chat())[0] == 200
+
+
+async def _refused(h: House) -> tuple[int, Any] | None:
+    answer = await h.chat("a")
+    return answer if answer[0] == 503 else None  # a request that met the crash itself gets 502
 
 
 async def _other_pid(h: House, pid: int) -> bool:

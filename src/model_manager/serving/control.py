@@ -27,7 +27,7 @@ from model_manager.serving.ledger import Failure, Row
 from model_manager.serving.memory import MemoryDesk, private_bytes
 from model_manager.serving.platform import Instance, Observed, Platform
 from model_manager.serving.preparation import Preparation
-from model_manager.serving.targets import Target, Targets
+from model_manager.serving.targets import Coming, Target, Targets
 from model_manager.serving.verify import Verdict, verify
 from model_manager.state.database import Database, Transaction
 from model_manager.weights.job import INSTALL, install_payload
@@ -71,6 +71,7 @@ class SlotLoop:
         self._verdict: tuple[str, Verdict] | None = None
         self._asking: tuple[str, asyncio.Task[None]] | None = None
         self._trouble = ""
+        self._ends: tuple[str, int] | None = None
 
     def poke(self) -> None:
         self._poked.set()
@@ -98,6 +99,8 @@ class SlotLoop:
         logs.activation_id.set(row.id if row else "")
         observed = await self._do.platform.observe(self.slot)
         self._close_stale_target(observed)
+        self._do.targets.expect(self.slot, _coming(row))
+        await self._tell_crash(row, observed)
         if row is None or row.result in ledger.ENDS:
             await self._empty(observed)
             return
@@ -243,6 +246,7 @@ class SlotLoop:
             self._do.targets.close(self.slot)
             return
         self._forget(row)
+        self._ends = (row.id, instance.restarts)
         self._do.metrics.activation_ended(self.slot, "active")
         log.info("slot %s: %s is active", self.slot, row.model_id)
 
@@ -258,6 +262,24 @@ class SlotLoop:
                 since=int(time.time()),
             )
         )  # fmt: skip
+
+    async def _tell_crash(self, row: Row | None, observed: Observed) -> None:
+        """A served model that ended and is started again would otherwise leave no trace in the history."""
+        instance = current(row.id, observed) if row is not None and row.phase == "active" else None
+        if row is None or instance is None:
+            self._ends = None
+            return
+        known, self._ends = self._ends, (row.id, instance.restarts)
+        if known is None or known[0] != row.id or known[1] >= instance.restarts:
+            return
+        log.warning("slot %s: %s ended: %s", self.slot, row.model_id, instance.reason)
+        data = {
+            "modelId": row.model_id, "slot": self.slot, "activation": row.id, "reason": instance.reason,
+            "exitCode": instance.exit_code, "restarts": instance.restarts,
+        }  # fmt: skip
+        await self._do.database.write(
+            lambda txn: self._do.events.append(txn, "model_server_ended", self.slot, data)
+        )
 
     # -- the ends -----------------------------------------------------------------------------------------
 
@@ -365,6 +387,13 @@ class SlotLoop:
             await asyncio.wait_for(self._poked.wait(), seconds)
         except TimeoutError:
             pass
+
+
+def _coming(row: Row | None) -> Coming | None:
+    if row is None or row.result in ledger.ENDS:
+        return None
+    names = frozenset((row.model_id, row.entry.served_name, *row.entry.aliases))
+    return Coming(row.model_id, names, "starting" if row.phase == "active" else row.phase)
 
 
 def _key(instance: Instance) -> str:

@@ -106,6 +106,13 @@ def activations(connection: sqlite3.Connection, slot_name: str | None, limit: in
     return [_row(row) for row in connection.execute(sql, [*values, limit])]
 
 
+def latest_attempt(connection: sqlite3.Connection, slot_name: str) -> Row | None:
+    """What a user last asked of a slot, however it went; restorations are nobody's wish."""
+    where = "WHERE slot = ? AND restores IS NULL ORDER BY seq DESC LIMIT 1"
+    row = connection.execute(f"SELECT {_COLUMNS} FROM activations {where}", (slot_name,)).fetchone()
+    return _row(row) if row else None
+
+
 def begin(txn: Transaction, events: EventLog, draft: Draft) -> bool:
     """Make this the desired activation of its slot; whether an attempt on its way there is thereby superseded."""
     at = slot(txn, draft.slot)
@@ -211,16 +218,21 @@ def settle(
     An attempt that was itself a restoration is not followed by another, so a slot cannot flap. Where the old model
     was not touched yet it just stays wanted; else a new activation of it begins.
     """
-    end(txn, events, row, result, failure, actor)
     at = slot(txn, row.slot)
     if at.desired != row.id:
+        end(txn, events, row, result, failure, actor)
         return
     if at.last_good in (None, row.id) or row.restores is not None:
+        end(txn, events, row, result, failure, actor)
         want(txn, row.slot, None if result == "cancelled" else row.id)
         forget_last_good(txn, row.slot)
         return
     good = activation(txn, at.last_good)
-    if row.phase in ("queued", "installing") and good.result == "active":
+    untouched = row.phase in ("queued", "installing") and good.result == "active"
+    consequence = f"{good.model_id} serves on." if untouched else f"{good.model_id} is put back."
+    told = msgspec.structs.replace(failure, hint=f"{failure.hint} {consequence}".strip())
+    end(txn, events, row, result, told, actor)
+    if untouched:
         txn.execute("UPDATE activations SET restored_by = ? WHERE id = ?", (good.id, row.id))
         want(txn, row.slot, good.id)
     else:

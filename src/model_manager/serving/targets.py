@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from model_manager.errors import NotFound, Unavailable
 
+RETRY_AFTER = 2
+"""Seconds after which a client may ask again for a model that is on its way."""
+
 
 class Target(Struct, frozen=True):
     """A model server that was verified: it named `served_name` itself and generated a token.
@@ -36,12 +39,21 @@ class Target(Struct, frozen=True):
         return (self.slot, self.model_id, self.served_name, *self.aliases)
 
 
+class Coming(Struct, frozen=True):
+    """A model that a slot is on its way to serve: who asks for it is told to come back, not that it is unknown."""
+
+    model_id: str
+    names: frozenset[str]
+    phase: str
+
+
 class Targets:
     """The targets by slot. Lives on the event loop's thread alone."""
 
     def __init__(self, default_slot: str) -> None:
         self._default = default_slot
         self._targets: dict[str, Target] = {}
+        self._coming: dict[str, Coming] = {}
         self._in_flight: dict[str, int] = {}
         self._idle: dict[str, asyncio.Event] = {}
 
@@ -52,8 +64,20 @@ class Targets:
         """No new request goes to this slot; those in flight go on."""
         self._targets.pop(slot, None)
 
+    def expect(self, slot: str, coming: Coming | None) -> None:
+        """What this slot will serve next, if all goes well."""
+        if coming is None:
+            self._coming.pop(slot, None)
+        else:
+            self._coming[slot] = coming
+
     def get(self, slot: str) -> Target | None:
         return self._targets.get(slot)
+
+    def serves(self, slot: str, activation: str) -> bool:
+        """Whether requests to this slot go to this activation now."""
+        target = self._targets.get(slot)
+        return target is not None and target.activation == activation
 
     def all(self) -> list[Target]:
         return list(self._targets.values())
@@ -61,7 +85,8 @@ class Targets:
     def find(self, model: str | None) -> Target:
         """The target for a request's `model`: a slot, an id, an alias or a served name; none means the default slot.
 
-        Raises Unavailable while the default slot has nothing verified, NotFound for a name that nothing serves.
+        Raises Unavailable while the default slot has nothing verified, and for a model that is on its way;
+        NotFound for a name that nothing serves.
         """
         if not model:
             return self._of_default()
@@ -70,6 +95,7 @@ class Targets:
         claims = [target for target in self._targets.values() if model in target.names]
         if claims:
             return min(claims, key=lambda target: target.names.index(model))
+        self._refuse_coming(model)
         raise NotFound(f"No slot serves a model called {model!r}.", self._what_is_active())
 
     def models(self) -> list[dict[str, Any]]:
@@ -114,7 +140,18 @@ class Targets:
     def _of_default(self) -> Target:
         if self._default in self._targets:
             return self._targets[self._default]
+        self._refuse_coming(self._default)
         raise Unavailable(f"Slot {self._default} serves no model right now.", self._what_is_active())
+
+    def _refuse_coming(self, name: str) -> None:
+        """A model that is on its way is not unknown: clients try again after a 503, never after a 404."""
+        for slot, coming in self._coming.items():
+            if name in (slot, *coming.names):
+                raise Unavailable(
+                    f"{coming.model_id} is on its way in slot {slot} ({coming.phase}).",
+                    "Ask again in a moment.",
+                    retry_after=RETRY_AFTER,
+                )
 
     def _what_is_active(self) -> str:
         active = ", ".join(sorted({target.model_id for target in self._targets.values()}))

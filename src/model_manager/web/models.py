@@ -122,7 +122,8 @@ async def deactivate(parts: Parts, body: Deactivate | None, request: Request) ->
     """Empty a slot, also for the time after every restart."""
     slot = body.slot if body else None
     action, emptied = await commands.deactivate(parts, slot=slot, actor=request.actor)
-    return Deactivated("success", "Active model deactivated", Applied(action, emptied.name))
+    message = "Active model deactivated" if action == "deleted" else "Nothing was active"
+    return Deactivated("success", message, Applied(action, emptied.name))
 
 
 def preferred_wait(prefer: str | None) -> int:
