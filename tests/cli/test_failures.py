@@ -170,7 +170,13 @@ def test_debug_shows_where_it_came_from(service: Service) -> None:
         main(["jobs", "--debug"])
 
 
+def nothing_is_there(service: Service) -> None:
+    service.on("GET", "/slots", {"slots": []})
+    service.on("GET", "/weights", {"weights": []})
+
+
 def test_x1_nothing_from_outside_commands_the_terminal(run: Run, service: Service) -> None:
+    nothing_is_there(service)
     service.on("GET", "/models", [{"id": "a", "displayName": "evil\x1b[2J\x07\u202ename"}])
     assert run("models").out.splitlines()[1].split()[:2] == ["a", "evil[2Jname"]
     service.on("GET", "/models", problem(409, "No \x1b]0;owned\x07."))
@@ -183,6 +189,7 @@ def test_clean_keeps_what_people_write() -> None:
 
 def test_a_reader_that_has_seen_enough(service: Service) -> None:
     """`model-manager … | head -1` ends quietly."""
+    nothing_is_there(service)
     service.on("GET", "/models", [{"id": f"m{i}", "displayName": "x" * 200} for i in range(5000)])
     command = [sys.executable, "-m", "model_manager", "models", "--url", service.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:

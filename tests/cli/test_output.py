@@ -1,5 +1,6 @@
 """What people and programs see."""
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -84,17 +85,25 @@ def test_empty_lists_are_sentences(run: Run, service: Service) -> None:
         assert err.endswith(".\n")
 
 
-def test_tables_line_up(run: Run, service: Service) -> None:
-    service.on(
-        "GET",
-        "/models",
-        [{"id": "b", "displayName": "B", "stale": True}, {"id": "long-id", "displayName": "A"}],
-    )
-    assert run("models").out.splitlines() == [
-        "ID       NAME  TASK  LICENSE  NOTE",
-        "b        B     chat  -        its file is broken, this is its last good version",
-        "long-id  A     chat  -        -",
+def test_models_tell_what_serves_and_what_is_installed(run: Run, service: Service) -> None:
+    models = [
+        {"id": "b", "displayName": "B", "stale": True},
+        {"id": "dd", "displayName": "D", "tags": ["small", "not-run-here"]},
+        {"id": "c", "displayName": "C", "license": "mit", "task": "embed"},
     ]
+    slots = [SLOT | {"serving": "c"}, SLOT | {"name": "second", "serving": "c"}, SLOT | {"name": "third"}]
+    service.on("GET", "/models", models)
+    service.on("GET", "/slots", {"slots": slots})
+    service.on("GET", "/weights", {"weights": [{"entry": "b"}, {"entry": None}]})
+    assert run("models").out.splitlines() == [
+        "ID  NAME  TASK   ACTIVE IN           INSTALLED  LICENSE  NOTE",
+        "b   B     chat   -                   yes        -        its file is broken, this is its last good version",
+        "c   C     embed  active-llm, second  yes        mit      -",
+        "dd  D     chat   -                   no         -        not run here",
+    ]
+    service.asked.clear()
+    assert json.loads(run("models", "-o", "json").out) == models
+    assert service.paths() == ["GET /models"]
 
 
 def test_limits_are_passed_on(run: Run, service: Service) -> None:

@@ -11,26 +11,48 @@ from model_manager.cli.group import noun
 
 app = noun("models", "What the catalog offers; alone, lists it.")
 
+NOT_RUN_HERE = "not-run-here"
+"""Tag of entries whose settings their authors took from the model's page, without having run it."""
+
 ModelId = Annotated[str, typer.Argument(metavar="ID", help="Id or alias of a catalog entry.")]
 
 
 @app.command("list")
 @reading_command
 def list_models(session: Session) -> None:
-    """List the models of the catalog.
+    """List the catalog's models: which serve, and which are installed.
 
     Example: model-manager models
     """
 
     def text(models: list[dict[str, Any]]) -> None:
+        active = _slots_by_model(session)
+        installed = {w["entry"] for w in session.client.get("weights")["weights"]} | active.keys()
         rows = [
-            (m["id"], m["displayName"], m.get("task", "chat"), m.get("license"), _note(m))
+            (
+                m["id"],
+                m["displayName"],
+                m.get("task", "chat"),
+                active.get(m["id"]),
+                m["id"] in installed,
+                m.get("license"),
+                _note(m),
+            )
             for m in sorted(models, key=lambda m: str(m["id"]))
         ]
-        heads = ("ID", "NAME", "TASK", "LICENSE", "NOTE")
+        heads = ("ID", "NAME", "TASK", "ACTIVE IN", "INSTALLED", "LICENSE", "NOTE")
         output.table(heads, rows, "The catalog has no models; see `model-manager catalog`.")
 
     session.show(text, "models")
+
+
+def _slots_by_model(session: Session) -> dict[str, list[str]]:
+    """The models that serve, each with the slots it serves in."""
+    found: dict[str, list[str]] = {}
+    for slot in session.client.get("slots")["slots"]:
+        if slot["serving"]:
+            found.setdefault(slot["serving"], []).append(slot["name"])
+    return found
 
 
 @app.command()
@@ -55,6 +77,8 @@ def manifest(session: Session, model: ModelId) -> None:
 
 def _note(model: dict[str, Any]) -> str:
     notes = [f"also {', '.join(model['aliases'])}"] if model.get("aliases") else []
+    if NOT_RUN_HERE in model.get("tags", ()):
+        notes.append("not run here")
     if model.get("stale"):
         notes.append("its file is broken, this is its last good version")
     return "; ".join(notes)
