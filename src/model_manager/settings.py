@@ -233,7 +233,8 @@ def load(
     """Settings from flags (by row name), the environment and a file. Raises SettingsError with the row's name."""
     environ = os.environ if environ is None else environ
     refuse_unknown(environ)
-    texts = {row.name: _find(row, flags or {}, environ, _read(config)) for row in SETTINGS}
+    file = _read(config)
+    texts = {row.name: _find(row, flags or {}, environ, file) for row in SETTINGS}
     local = (texts["platform"][0] or "local") == "local"
     values: dict[str, Any] = {}
     for row in SETTINGS:
