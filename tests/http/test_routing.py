@@ -235,7 +235,9 @@ PATHS = [
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_h7a_one_spelling_or_not_found(client: Client, path: str) -> None:
-    answer = await raw(client, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+    answer = await raw(
+        client, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
+    )
     assert answer.split(b" ", 2)[1] in (b"404", b"400")
 
 
