@@ -1,5 +1,6 @@
 """The help: complete, with an example everywhere, and there without importing the service."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,3 +80,4 @@ def test_help_imports_neither_the_service_nor_rich() -> None:
 
 def test_version(run: Run) -> None:
     assert run("version").out.startswith("model-manager 0.")
+    assert json.loads(run("version", "-o", "json").out)["version"].startswith("0.")

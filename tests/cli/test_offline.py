@@ -1,5 +1,6 @@
 """The commands that need no service: `catalog check` and `state`."""
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -67,3 +68,6 @@ def test_s6_a_damaged_state(run: Run, state: Path) -> None:
     code, out, _ = run("state", "check")
     assert code == 1
     assert str(state / "state.db") in out
+    code, told, err = run("state", "check", "-o", "json")
+    assert (code, err) == (1, "")
+    assert json.loads(told) == {"path": str(state), "problems": out.splitlines()}

@@ -76,6 +76,33 @@ def test_json_is_the_apis_own(run: Run, service: Service, arguments: tuple[str, 
     assert run(*arguments, "-o", "json") == (0, body.decode() + "\n", "")
 
 
+ACTING = [
+    (("deactivate",), "POST", "/models/deactivate"),
+    (("catalog", "refresh"), "POST", "/refresh"),
+    (("weights", "delete", "a"), "DELETE", "/weights/a"),
+    (("jobs", "cancel", "a"), "POST", "/jobs/a/cancel"),
+    (("jobs", "retry", "a"), "POST", "/jobs/a/retry"),
+    (("activations", "cancel", "a"), "POST", "/activations/a/cancel"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "method", "path"), ACTING, ids=lambda value: value[-1])
+def test_json_of_what_acts_is_the_apis_answer(
+    run: Run, service: Service, arguments: tuple[str, ...], method: str, path: str
+) -> None:
+    answer = {
+        "message": "Done",
+        "id": "a",
+        "status": "cancelled",
+        "models": [],
+        "revision": "1",
+        "problems": [7],
+    }
+    service.on(method, path, answer)
+    code, out, err = run(*arguments, "-o", "json")
+    assert (code, json.loads(out), err) == (0, answer, "")
+
+
 def test_empty_lists_are_sentences(run: Run, service: Service) -> None:
     empty: dict[str, Any] = {"jobs": [], "events": [], "activations": [], "weights": [], "notOurs": []}
     for path in ("/jobs", "/history", "/activations", "/weights"):

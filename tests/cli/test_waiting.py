@@ -1,5 +1,6 @@
 """Waiting for jobs and activations: progress, ends of every kind, and a service that goes away meanwhile."""
 
+import json
 import os
 import pty
 import signal
@@ -101,6 +102,21 @@ def test_an_install_is_not_waited_for(run: Run, service: Service) -> None:
     assert len(service.asked) == 1
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("weights", "install", "demo"), ("jobs", "wait", "j1"), ("weights", "install", "demo", "--no-wait")],
+    ids=" ".join,
+)
+def test_json_of_an_install_is_its_job_alone(run: Run, service: Service, arguments: tuple[str, ...]) -> None:
+    done = job("completed", result={"message": "demo is installed."})
+    service.on("POST", "/weights/install", Reply({"status": "queued", "job": job("pending")}, 202))
+    service.on("GET", "/jobs/j1", halfway(500), done)
+    code, out, err = run(*arguments, "-o", "json")
+    waited = "--no-wait" not in arguments
+    assert (code, json.loads(out)) == (0, done if waited else job("pending"))
+    assert ("25 %" in err) == waited
+
+
 def test_a_failed_job_says_why(run: Run, service: Service) -> None:
     failed = job("failed", error="The disk is full.", errorCode="no_space", hint="Free 3 GB.")
     service.on("GET", "/jobs/j1", halfway(1), failed)
@@ -146,6 +162,17 @@ def test_activate_in_another_slot_without_waiting(run: Run, service: Service) ->
     code, out, _ = run("activate", "demo", "--slot", "second", "--no-wait")
     assert (code, out) == (0, "Accepted. Activation a1 is queued.\n")
     assert service.asked[0].payload == {"id": "demo", "slot": "second"}
+
+
+@pytest.mark.parametrize("waited", [True, False])
+def test_json_of_activate_is_the_activation_alone(run: Run, service: Service, waited: bool) -> None:
+    service.on("POST", "/models/activate", ACCEPTED)
+    service.on("GET", "/activations/a1", activation("starting"), activation("active", "active"))
+    service.on("GET", "/slots/active-llm", slot("active"))
+    code, out, err = run("activate", "demo", "-o", "json", "--wait" if waited else "--no-wait")
+    expected = activation("active", "active") if waited else activation("queued")
+    assert (code, json.loads(out)) == (0, expected)
+    assert err
 
 
 @pytest.mark.parametrize("result", ["failed", "restored", "superseded", "cancelled"])

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from model_manager.cli import output
-from model_manager.cli.command import Session, client_command, reading_command
+from model_manager.cli.command import Session, answering_command
 from model_manager.cli.group import noun
 
 app = noun("activations", "Attempts to serve a model; alone, lists them.")
@@ -16,7 +16,7 @@ ActivationId = Annotated[
 
 
 @app.command("list")
-@reading_command
+@answering_command
 def list_activations(
     session: Session,
     slot: Annotated[str | None, typer.Option("--slot", help="Only of this slot.", show_default=False)] = None,
@@ -40,7 +40,7 @@ def list_activations(
 
 
 @app.command()
-@reading_command
+@answering_command
 def show(session: Session, activation: ActivationId) -> None:
     """Show one activation: its phase, and why it failed if it did.
 
@@ -73,14 +73,14 @@ def show(session: Session, activation: ActivationId) -> None:
 
 
 @app.command()
-@client_command
+@answering_command
 def cancel(session: Session, activation: ActivationId) -> None:
     """Cancel an activation under way; the last good one serves.
 
     Example: model-manager activations cancel 5c1f0e9a77b2
     """
-    session.client.post("activations", activation, "cancel")
-    output.say(f"Activation {activation} is cancelled.")
+    cancelled = session.client.post("activations", activation, "cancel")
+    session.tell(f"Activation {activation} is cancelled.", cancelled)
 
 
 def state_of(activation: dict[str, Any]) -> str:

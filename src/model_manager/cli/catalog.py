@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from model_manager.cli import output
-from model_manager.cli.command import Debug, Session, client_command, reading_command
+from model_manager.cli.command import Debug, Session, answering_command
 from model_manager.cli.exit_codes import FAILED, OK
 from model_manager.cli.group import noun
 
@@ -14,7 +14,7 @@ app = noun("catalog", "Where models come from; alone, shows its state.", default
 
 
 @app.command()
-@reading_command
+@answering_command
 def status(session: Session) -> None:
     """Show the catalog's source, its commit, and what is wrong in it.
 
@@ -51,16 +51,17 @@ def _print_problems(problems: list[dict[str, Any]]) -> None:
 
 
 @app.command()
-@client_command
+@answering_command
 def refresh(session: Session) -> None:
     """Read the catalog again now.
 
     Example: model-manager catalog refresh
     """
     answer = session.client.post("refresh")
-    revision = answer["revision"][:12]
-    output.say(f"{answer['message']}: {output.count(len(answer['models']), 'model')} at commit {revision}.")
-    _print_problems(answer["problems"])
+    models = output.count(len(answer["models"]), "model")
+    session.tell(f"{answer['message']}: {models} at commit {answer['revision'][:12]}.", answer)
+    if not session.json:
+        _print_problems(answer["problems"])
 
 
 @app.command()

@@ -28,6 +28,12 @@ Output = Annotated[
     Format,
     typer.Option("--output", "-o", help="`json` prints the API's answer.", show_default=False),
 ]
+LocalOutput = Annotated[
+    Format,
+    typer.Option("--output", "-o", help="`json` prints one object.", show_default=False),
+]
+"""For the commands that ask no service."""
+
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show where an unexpected failure came from.", show_default=False)
 ]
@@ -43,9 +49,6 @@ class Session:
     def show(self, text: Callable[[Any], None], *path: str, **query: Any) -> None:
         """Read a path and print it: as the API's JSON when that was asked for, else with `text`."""
         body = self.client.body("GET", *path, **query)
-        self.print(body, text)
-
-    def print(self, body: bytes, text: Callable[[Any], None]) -> None:
         if self.json:
             output.raw_json(body)
         else:
@@ -53,18 +56,25 @@ class Session:
 
             text(json.loads(body))
 
+    def tell(self, sentence: str, answer: Any) -> None:
+        """Say what was done; when JSON was asked for, print the API's answer to it instead."""
+        if self.json:
+            output.as_json(answer)
+        else:
+            output.say(sentence)
+
 
 def client_command(function: Callable[..., None]) -> Callable[..., None]:
     """A command that talks to the service: takes a `Session` first, and gains the shared options."""
-    return _extended(function, reads=False)
+    return _extended(function, answers=False)
 
 
-def reading_command(function: Callable[..., None]) -> Callable[..., None]:
+def answering_command(function: Callable[..., None]) -> Callable[..., None]:
     """A client command with `-o json`."""
-    return _extended(function, reads=True)
+    return _extended(function, answers=True)
 
 
-def _extended(function: Callable[..., None], *, reads: bool) -> Callable[..., None]:
+def _extended(function: Callable[..., None], *, answers: bool) -> Callable[..., None]:
     @functools.wraps(function)
     def command(*, url: str | None, debug: bool, output: Format = Format.text, **values: Any) -> None:
         from model_manager.cli.address import connect
@@ -73,7 +83,7 @@ def _extended(function: Callable[..., None], *, reads: bool) -> Callable[..., No
 
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     shared = [_option("url", Url, None), _option("debug", Debug, False)]
-    if reads:
+    if answers:
         shared.insert(0, _option("output", Output, Format.text))
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + shared
     # typer reads the signature, and the annotations where the signature is silent.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from model_manager.cli import output
-from model_manager.cli.command import Session, reading_command
+from model_manager.cli.command import Session, answering_command
 from model_manager.cli.exit_codes import NotReachable
 from model_manager.cli.progress import describe
 from model_manager.cli.sse import Message, messages
@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(events)
 
 
-@reading_command
+@answering_command
 def history(
     session: Session,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="How many, newest first.")] = 20,
@@ -47,7 +47,7 @@ def history(
     session.show(text, "history", limit=limit)
 
 
-@reading_command
+@answering_command
 def events(session: Session) -> None:
     """Follow what happens, until Ctrl-C.
 

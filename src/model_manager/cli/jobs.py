@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from model_manager.cli import output
-from model_manager.cli.command import Session, client_command, reading_command
+from model_manager.cli.command import Session, answering_command
 from model_manager.cli.group import noun
 from model_manager.cli.waiting import progress_text, wait_for_job
 
@@ -16,7 +16,7 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="How m
 
 
 @app.command("list")
-@reading_command
+@answering_command
 def list_jobs(session: Session, limit: Limit = 20) -> None:
     """List jobs, newest first.
 
@@ -34,7 +34,7 @@ def list_jobs(session: Session, limit: Limit = 20) -> None:
 
 
 @app.command()
-@reading_command
+@answering_command
 def show(session: Session, job: JobId) -> None:
     """Show one job: its progress, its result, or why it failed.
 
@@ -62,40 +62,39 @@ def show(session: Session, job: JobId) -> None:
 
 
 @app.command()
-@client_command
+@answering_command
 def cancel(session: Session, job: JobId) -> None:
     """Cancel a job; what it has staged is cleaned up.
 
     Example: model-manager jobs cancel 3f0c9a41be7d2258
     """
     now = session.client.post("jobs", job, "cancel")
-    output.say(f"Job {job} is {'being cancelled' if now.get('cancelling') else now['status']}.")
+    session.tell(f"Job {job} is {'being cancelled' if now.get('cancelling') else now['status']}.", now)
 
 
 @app.command()
-@client_command
+@answering_command
 def retry(session: Session, job: JobId) -> None:
     """Run a failed or cancelled job again.
 
     Example: model-manager jobs retry 3f0c9a41be7d2258
     """
     again = session.client.post("jobs", job, "retry")
-    output.say(f"Job {again['id']} is {again['status']}.")
+    session.tell(f"Job {again['id']} is {again['status']}.", again)
 
 
 @app.command()
-@client_command
+@answering_command
 def wait(session: Session, job: JobId) -> None:
     """Show progress until a job ends; exit code 1 if it fails.
 
     Example: model-manager jobs wait 3f0c9a41be7d2258
     """
-    wait_for_job(session.client, job)
-    output.say(f"Job {job} is completed.")
+    session.tell(f"Job {job} is completed.", wait_for_job(session.client, job))
 
 
 @app.command()
-@reading_command
+@answering_command
 def log(
     session: Session,
     job: JobId,

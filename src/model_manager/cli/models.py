@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from model_manager.cli import output
-from model_manager.cli.command import Session, reading_command
+from model_manager.cli.command import Session, answering_command
 from model_manager.cli.group import noun
 
 app = noun("models", "What the catalog offers; alone, lists it.")
@@ -18,7 +18,7 @@ ModelId = Annotated[str, typer.Argument(metavar="ID", help="Id or alias of a cat
 
 
 @app.command("list")
-@reading_command
+@answering_command
 def list_models(session: Session) -> None:
     """List the catalog's models: which serve, and which are installed.
 
@@ -56,7 +56,7 @@ def _slots_by_model(session: Session) -> dict[str, list[str]]:
 
 
 @app.command()
-@reading_command
+@answering_command
 def show(session: Session, model: ModelId) -> None:
     """Show one entry of the catalog, as its file has it.
 
@@ -66,7 +66,7 @@ def show(session: Session, model: ModelId) -> None:
 
 
 @app.command()
-@reading_command
+@answering_command
 def manifest(session: Session, model: ModelId) -> None:
     """Show the InferenceService an entry becomes.
 

@@ -40,6 +40,10 @@ def raw_json(body: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def as_json(value: Any) -> None:
+    raw_json(json.dumps(value).encode())
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
     """Columns as wide as their widest cell, or the sentence `empty`; the same on a terminal and in a pipe."""
     cells = [[_cell(value) for value in row] for row in rows]

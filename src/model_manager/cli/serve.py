@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from model_manager import __version__
-from model_manager.cli.command import Debug
+from model_manager.cli import output
+from model_manager.cli.command import Debug, Format, LocalOutput
 from model_manager.settings import SETTINGS, Setting, Settings, load
 
 Start = Callable[..., int]
@@ -82,9 +83,12 @@ def quickstart(
     return run(settings, check)
 
 
-def version() -> None:
+def version(form: LocalOutput = Format.text) -> None:
     """Print the version.
 
     Example: model-manager version
     """
-    typer.echo(f"model-manager {__version__}")
+    if form is Format.json:
+        output.as_json({"version": __version__})
+    else:
+        output.say(f"model-manager {__version__}")

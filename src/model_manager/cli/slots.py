@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from model_manager.cli import output
-from model_manager.cli.command import Session, client_command
+from model_manager.cli.command import Session, answering_command, client_command
 from model_manager.cli.sse import messages
 from model_manager.cli.waiting import wait_for_activation
 
@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(logs)
 
 
-@client_command
+@answering_command
 def activate(
     session: Session,
     model: Annotated[str, typer.Argument(metavar="ID", help="Id or alias of a catalog entry.")],
@@ -37,11 +37,11 @@ def activate(
     """
     activation = ask_for(session, model, slot)
     if not wait:
-        output.say(f"Accepted. Activation {activation['id']} is {activation['phase']}.")
+        session.tell(f"Accepted. Activation {activation['id']} is {activation['phase']}.", activation)
         output.note(f"Look at it with `model-manager activations show {activation['id']}`.")
         return
-    finish(session, activation)
-    output.say(f"{model} is active in slot {activation['slot']}.")
+    served = finish(session, activation)
+    session.tell(f"{model} is active in slot {activation['slot']}.", served)
 
 
 def ask_for(session: Session, model: str, slot: str | None) -> dict[str, Any]:
@@ -51,23 +51,23 @@ def ask_for(session: Session, model: str, slot: str | None) -> dict[str, Any]:
     return activation
 
 
-def finish(session: Session, activation: dict[str, Any]) -> None:
-    """Wait for an activation; Ctrl-C leaves it to the service and says so."""
+def finish(session: Session, activation: dict[str, Any]) -> dict[str, Any]:
+    """Wait for an activation until it serves; Ctrl-C leaves it to the service and says so."""
     try:
-        wait_for_activation(session.client, activation["id"])
+        return wait_for_activation(session.client, activation["id"])
     except KeyboardInterrupt:
         output.note(f"\nThe service goes on with it: `model-manager activations show {activation['id']}`.")
         raise
 
 
-@client_command
+@answering_command
 def deactivate(session: Session, slot: Slot = None) -> None:
     """Empty a slot; it stays empty over restarts.
 
     Example: model-manager deactivate
     """
     answer = session.client.post("models", "deactivate", payload={"slot": slot} if slot else None)
-    output.say(answer.get("message") or "Deactivated.")
+    session.tell(answer.get("message") or "Deactivated.", answer)
 
 
 @client_command

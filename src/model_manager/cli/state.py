@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from model_manager.cli import output
-from model_manager.cli.command import Debug
+from model_manager.cli.command import Debug, Format, LocalOutput
 from model_manager.cli.exit_codes import FAILED, OK
 from model_manager.settings import load
 
@@ -37,7 +37,7 @@ def backup(
 
 
 @app.command()
-def check(state_path: Folder = None, debug: Debug = False) -> int:
+def check(state_path: Folder = None, form: LocalOutput = Format.text, debug: Debug = False) -> int:
     """Check the state file; exit code 1 when it is damaged.
 
     Example: model-manager state check
@@ -46,10 +46,10 @@ def check(state_path: Folder = None, debug: Debug = False) -> int:
 
     folder = _folder(state_path)
     problems = problems_in(folder)
-    for problem in problems:
-        output.say(problem)
-    if not problems:
-        output.say(f"The state in {folder} is sound.")
+    if form is Format.json:
+        output.as_json({"path": str(folder), "problems": problems})
+    else:
+        output.say("\n".join(problems) or f"The state in {folder} is sound.")
     return FAILED if problems else OK
 
 

@@ -5,14 +5,14 @@ from typing import Any
 import typer
 
 from model_manager.cli import output
-from model_manager.cli.command import Session, reading_command
+from model_manager.cli.command import Session, answering_command
 
 
 def add_to(app: typer.Typer) -> None:
     app.command()(status)
 
 
-@reading_command
+@answering_command
 def status(session: Session) -> None:
     """Show what each slot serves, and how the service is.
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from model_manager.cli import output
-from model_manager.cli.command import Session, client_command, reading_command
+from model_manager.cli.command import Session, answering_command
 from model_manager.cli.group import noun
 from model_manager.cli.waiting import wait_for_job
 
@@ -16,7 +16,7 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Show progress unti
 
 
 @app.command("list")
-@reading_command
+@answering_command
 def list_weights(session: Session) -> None:
     """List installed weights, and folders that are not ours.
 
@@ -36,7 +36,7 @@ def list_weights(session: Session) -> None:
 
 
 @app.command()
-@reading_command
+@answering_command
 def usage(session: Session) -> None:
     """Show how full the volume is, and how much of it is ours.
 
@@ -60,7 +60,7 @@ def usage(session: Session) -> None:
 
 
 @app.command()
-@reading_command
+@answering_command
 def info(session: Session, name: Name) -> None:
     """Show where weights came from, and their files.
 
@@ -88,7 +88,7 @@ def info(session: Session, name: Name) -> None:
 
 
 @app.command()
-@client_command
+@answering_command
 def install(
     session: Session,
     model: Annotated[str, typer.Argument(metavar="ID", help="Id of a catalog entry.")],
@@ -99,25 +99,23 @@ def install(
     Example: model-manager weights install demo
     """
     job = session.client.post("weights", "install", payload={"id": model})["job"]
-    if wait:
-        done = wait_for_job(session.client, job["id"])
-        result = done.get("result") or {}
-        output.say(result.get("message") or f"{model} is installed.")
-    else:
-        output.say(
-            f"Job {job['id']} is {job['status']}; follow it with `model-manager jobs wait {job['id']}`."
-        )
+    if not wait:
+        follow = f"follow it with `model-manager jobs wait {job['id']}`"
+        session.tell(f"Job {job['id']} is {job['status']}; {follow}.", job)
+        return
+    done = wait_for_job(session.client, job["id"])
+    session.tell((done.get("result") or {}).get("message") or f"{model} is installed.", done)
 
 
 @app.command()
-@client_command
+@answering_command
 def delete(session: Session, name: Name) -> None:
     """Delete installed weights; refused while something uses them.
 
     Example: model-manager weights delete demo
     """
     answer = session.client.delete("weights", name)
-    output.say(answer.get("message") or f"Deleted weights {name}.")
+    session.tell(answer.get("message") or f"Deleted weights {name}.", answer)
 
 
 def _used_by(weights: dict[str, Any]) -> str:
