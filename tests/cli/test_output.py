@@ -1,6 +1,7 @@
 """What people and programs see."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -137,6 +138,26 @@ def test_limits_are_passed_on(run: Run, service: Service) -> None:
     service.on("GET", "/jobs", {"jobs": []})
     run("jobs", "-n", "7")
     assert service.asked[0].query == {"limit": ["7"]}
+
+
+@pytest.mark.parametrize(
+    ("activation", "state"),
+    [
+        ({"phase": "active", "result": "active", "serving": True}, "active"),
+        ({"phase": "active", "result": "active", "serving": False}, "was active"),
+        ({"phase": "active", "result": "active"}, "active"),
+        ({"phase": "starting", "result": None, "serving": False}, "starting"),
+        ({"phase": "failed", "result": "restored", "serving": False}, "restored"),
+    ],
+)
+def test_only_what_serves_is_called_active(
+    run: Run, service: Service, activation: dict[str, Any], state: str
+) -> None:
+    shown = {"id": "a1", "slot": "s", "modelId": "m", **activation}
+    service.on("GET", "/activations", {"activations": [shown]})
+    service.on("GET", "/activations/a1", shown)
+    assert re.split(" {2,}", run("activations").out.splitlines()[1])[3] == state
+    assert f"state       {state}" in run("activations", "show", "a1").out
 
 
 SLOT = {"name": "active-llm", "serving": None, "lastGood": None, "inFlight": 0}

@@ -84,5 +84,7 @@ def cancel(session: Session, activation: ActivationId) -> None:
 
 
 def state_of(activation: dict[str, Any]) -> str:
-    """Its result once it has one, its phase until then."""
+    """Its result once it has one, its phase until then; `active` only while it serves."""
+    if activation.get("result") == "active" and not activation.get("serving", True):
+        return "was active"
     return str(activation.get("result") or activation["phase"])
