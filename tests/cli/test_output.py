@@ -185,6 +185,49 @@ def test_status_in_words(run: Run, service: Service, slot: dict[str, Any], sente
     assert lines[1:4] == ["catalog: 3 models at commit 1a2b3c4d5e6f", "problem: The disk is full.", sentence]
 
 
+def details(run: Run, service: Service, slot: dict[str, Any]) -> list[str]:
+    """What `status` says below the sentence of a slot."""
+    catalog = {"count": 3, "revision": "1a2b3c4d5e6f7a8b"}
+    info = {"version": "0.1.0", "platform": "local", "catalog": catalog, "problems": []}
+    service.on("GET", "/system/info", info)
+    service.on("GET", "/slots", {"slots": [SLOT | slot]})
+    return [" ".join(line.split()) for line in run("status").out.splitlines()[3:]]
+
+
+FAILED = {
+    "id": "a2",
+    "modelId": "big",
+    "endedAt": "long ago",
+    "reason": "Out of memory.",
+    "hint": "Use a smaller one.",
+}
+
+
+def test_status_tells_why_the_newest_attempt_failed(run: Run, service: Service) -> None:
+    """The last good model serves again; what was wanted instead is not forgotten."""
+    slot = {"state": "active", "desired": {"id": "a3", "modelId": "a"}, "reason": "", "lastFailure": FAILED}
+    assert details(run, service, slot) == [
+        "activation a3",
+        "last failure big, long ago: Out of memory.",
+        "its hint Use a smaller one.",
+    ]
+
+
+def test_status_tells_once_why_nothing_serves(run: Run, service: Service) -> None:
+    reasons: dict[str, Any] = {"reason": "Out of memory.", "lastFailure": FAILED}
+    assert details(run, service, {"state": "failed", "desired": FAILED, **reasons}) == [
+        "activation a2",
+        "reason Out of memory.",
+        "hint Use a smaller one.",
+    ]
+    starting = {"id": "a3", "modelId": "a", "reason": "", "hint": ""}
+    reasons = {"reason": "The model server is loading.", "lastFailure": None}
+    assert details(run, service, {"state": "starting", "desired": starting, **reasons}) == [
+        "activation a3",
+        "reason The model server is loading.",
+    ]
+
+
 def test_status_tells_a_stale_catalog_and_broken_entries(run: Run, service: Service) -> None:
     catalog = {"count": 1, "revision": "1a2b3c", "error": "The catalog cannot be fetched.", "problems": 2}
     info = {"version": "0.1.0", "platform": "local", "catalog": catalog, "problems": []}

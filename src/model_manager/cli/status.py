@@ -43,7 +43,7 @@ def _catalog(catalog: dict[str, Any]) -> None:
 def _slots(answer: dict[str, Any]) -> None:
     for slot in answer["slots"]:
         output.say(f"{slot['name']}: {_sentence(slot)}")
-        _details(slot["desired"] or {})
+        _details(slot, slot["desired"] or {})
 
 
 def _sentence(slot: dict[str, Any]) -> str:
@@ -60,15 +60,25 @@ def _sentence(slot: dict[str, Any]) -> str:
     return f"{desired['modelId']} is on its way ({slot['state']}){beside}."
 
 
-def _details(activation: dict[str, Any]) -> None:
+def _details(slot: dict[str, Any], activation: dict[str, Any]) -> None:
     moved_on = "the catalog has a newer version of it" if activation.get("catalogMovedOn") else None
+    failure = slot.get("lastFailure") or {}
+    if failure.get("id") == activation.get("id"):
+        failure = {}  # its reason and hint are the slot's
     output.facts(
         (
             ("  activation", activation.get("id")),
             ("  catalog", activation.get("revision")),
             ("  since", output.ago(activation["phaseAt"]) if activation.get("phaseAt") else None),
-            ("  reason", activation.get("reason")),
+            ("  reason", slot.get("reason") or activation.get("reason")),
             ("  hint", activation.get("hint")),
+            ("  last failure", _failure(failure) if failure else None),
+            ("  its hint", failure.get("hint")),
             ("  note", moved_on),
         )
     )
+
+
+def _failure(activation: dict[str, Any]) -> str:
+    when = output.ago(activation.get("endedAt"))
+    return f"{activation['modelId']}, {when}: {activation.get('reason') or 'no reason was given'}"
