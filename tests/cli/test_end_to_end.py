@@ -188,7 +188,8 @@ def test_every_command_beside_it(beside: Path, run: Run, tmp_path: Path) -> None
         assert copy.execute("SELECT count(*) FROM activations").fetchone()[0] == 2
     copy.close()
     assert run("quickstart").code == 1
-    assert "deactivated" in ok("deactivate")
+    assert "Slot active-llm is empty now." in ok("deactivate")
+    assert "Nothing was active in slot active-llm." in ok("deactivate")
     assert "active-llm: empty." in ok("status")
     assert run("chat").code == 5
 

@@ -87,7 +87,11 @@ ACTING = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "method", "path"), ACTING, ids=lambda value: value[-1])
+@pytest.mark.parametrize(
+    ("arguments", "method", "path"),
+    ACTING,
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
 def test_json_of_what_acts_is_the_apis_answer(
     run: Run, service: Service, arguments: tuple[str, ...], method: str, path: str
 ) -> None:
@@ -97,11 +101,22 @@ def test_json_of_what_acts_is_the_apis_answer(
         "status": "cancelled",
         "models": [],
         "revision": "1",
-        "problems": [7],
+        "problems": ["what this command prints in words"],
+        "result": {"action": "deleted", "name": "a"},
     }
     service.on(method, path, answer)
     code, out, err = run(*arguments, "-o", "json")
     assert (code, json.loads(out), err) == (0, answer, "")
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [("deleted", "Slot second is empty now.\n"), ("already_deleted", "Nothing was active in slot second.\n")],
+)
+def test_deactivate_says_what_it_found(run: Run, service: Service, action: str, said: str) -> None:
+    answer = {"message": "Active model deactivated", "result": {"action": action, "name": "second"}}
+    service.on("POST", "/models/deactivate", answer)
+    assert run("deactivate", "--slot", "second") == (0, said, "")
 
 
 def test_empty_lists_are_sentences(run: Run, service: Service) -> None:

@@ -67,7 +67,11 @@ def deactivate(session: Session, slot: Slot = None) -> None:
     Example: model-manager deactivate
     """
     answer = session.client.post("models", "deactivate", payload={"slot": slot} if slot else None)
-    session.tell(answer.get("message") or "Deactivated.", answer)
+    emptied = answer["result"]["name"]
+    if answer["result"]["action"] == "already_deleted":
+        session.tell(f"Nothing was active in slot {emptied}.", answer)
+    else:
+        session.tell(f"Slot {emptied} is empty now.", answer)
 
 
 @client_command
