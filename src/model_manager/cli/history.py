@@ -1,7 +1,9 @@
 """`history` and `events`: what happened, and what happens now."""
 
 import json
+import re
 import time
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +16,9 @@ from model_manager.cli.sse import Message, messages
 
 RECONNECT_AFTER = 1.0
 """Seconds between two attempts to follow again after the stream broke off."""
+
+_DIGEST = re.compile("[0-9a-f]{40,64}")
+"""A commit or a hash: its first letters tell it from the others at hand."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -89,5 +94,26 @@ def _short(facts: Any) -> str:
     """Facts as `name=value` words, shortened: a table's cell, not the whole truth."""
     if not isinstance(facts, dict):
         return str(facts or "")
-    text = " ".join(f"{name}={value}" for name, value in facts.items() if value not in (None, "", [], {}))
+    text = " ".join(f"{name}={value}" for name, value in _words(facts))
     return text if len(text) <= 120 else text[:119] + "…"
+
+
+def _words(facts: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Name and value of each fact that is there; of an error its sentence, of other facts within facts each."""
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            if "sentence" in value:
+                yield prefix + name, _value(value["sentence"])
+            else:
+                yield from _words(value, f"{prefix}{name}.")
+        elif value not in (None, "", []):
+            yield prefix + name, _value(value)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    if _DIGEST.fullmatch(text):
+        return text[:12]
+    return f'"{text}"' if " " in text else text
