@@ -186,7 +186,8 @@ def test_a_damaged_file_ends_it_with_llama_cpps_own_reason(tmp_path: Path) -> No
     code, lines = fail("--model", tmp_path, "--port=0")
     assert code == 1
     assert any("data is not within the file bounds" in line for line in lines)
-    assert lines[-1].startswith("error: llama.cpp did not start with ")
+    # llama.cpp logs in a thread of its own, so its lines may come after ours
+    assert any(line.startswith("error: llama.cpp did not start with ") for line in lines)
 
 
 def test_a_bad_chat_template_ends_it(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 Flags are those of `llama-server` where it has them. The bearer key comes from the environment
 (`ENGINE_API_KEY`), never from the command line, which everyone on the machine can read.
-Exit codes: 0 after SIGTERM, 1 when the model could not be loaded (llama.cpp's reason is on stderr, ours is
-the last line), 2 for a wrong flag. While it loads, `/health` answers 503.
+Exit codes: 0 after SIGTERM, 1 when the model could not be loaded (llama.cpp's reason is on stderr, and beside
+it ours, `error: …`), 2 for a wrong flag. While it loads, `/health` answers 503.
 """
 
 import argparse
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = xllamacpp.Server(params)
     except RuntimeError:
         return _refuse(
-            f"llama.cpp did not start with {params.model.path}; its own reason is in the lines above."
+            f"llama.cpp did not start with {params.model.path}; its own reason is in the lines around this."
         )
     stop = _stop_signal()
     _say(f"serving {options.alias} at {server.listening_address}")
