@@ -88,10 +88,42 @@ def test_an_install_is_followed_to_its_end(run: Run, service: Service) -> None:
     code, out, err = run("weights", "install", "demo")
     assert (code, out) == (0, "demo is installed.\n")
     assert err.splitlines() == [
-        "weight_install demo: pending",
-        "weight_install demo: running 25 %, 500 B of 2.0 kB, 1.0 kB/s, 1.0 s left, demo.gguf",
+        "Installing the weights of demo: waiting",
+        "Installing the weights of demo: running 25 %, 500 B of 2.0 kB, 1.0 kB/s, 1.0 s left, demo.gguf",
     ]
     assert service.asked[0].payload == {"id": "demo"}
+
+
+REASON = "The hub did not answer."
+
+
+def test_an_install_that_is_tried_again_says_why(run: Run, service: Service) -> None:
+    again = job("pending", attempts=1, error=REASON, payload={"modelId": "mine"})
+    service.on(
+        "GET",
+        "/jobs/j1",
+        again,
+        again | {"status": "running", "attempts": 2, "error": None},
+        job("completed"),
+    )
+    assert run("jobs", "wait", "j1").err.splitlines() == [
+        f"Installing the weights of mine: waiting, attempt 2: {REASON}",
+        f"Installing the weights of mine: running, attempt 2: {REASON}",
+    ]
+
+
+def test_a_second_attempt_whose_reason_nobody_saw(run: Run, service: Service) -> None:
+    service.on("GET", "/jobs/j1", job("running", attempts=2), job("completed"))
+    assert run("jobs", "wait", "j1").err == "Installing the weights of demo: running, attempt 2\n"
+
+
+def test_activate_says_why_the_install_is_tried_again(run: Run, service: Service) -> None:
+    service.on("POST", "/models/activate", ACCEPTED)
+    served = activation("active", "active")
+    service.on("GET", "/activations/a1", activation("installing", jobId="j1"), served)
+    service.on("GET", "/jobs/j1", job("pending", attempts=2, error=REASON))
+    service.on("GET", "/slots/active-llm", slot("active"))
+    assert run("activate", "demo").err == f"demo: installing, attempt 3: {REASON}\n"
 
 
 def test_an_install_is_not_waited_for(run: Run, service: Service) -> None:
@@ -255,6 +287,6 @@ def test_a_terminal_gets_a_bar(service: Service) -> None:
         assert program.stdout and program.stdout.read() == b"Job j1 is completed.\n"
         assert program.wait(10) == 0
     os.close(ours)
-    assert "weight_install demo: running" in shown.decode()
+    assert "Installing the weights of demo: running" in shown.decode()
     assert "400 B of 2.0 kB" in shown.decode()
     assert "━" in shown.decode()

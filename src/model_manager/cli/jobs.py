@@ -7,7 +7,7 @@ import typer
 from model_manager.cli import output
 from model_manager.cli.command import Session, answering_command
 from model_manager.cli.group import noun
-from model_manager.cli.waiting import progress_text, wait_for_job
+from model_manager.cli.waiting import progress_text, subject, wait_for_job
 
 app = noun("jobs", "Long work such as installs; alone, lists it.")
 
@@ -25,7 +25,7 @@ def list_jobs(session: Session, limit: Limit = 20) -> None:
 
     def text(answer: dict[str, Any]) -> None:
         rows = [
-            (j["id"], j["type"], _subject(j), j["status"], output.ago(j.get("createdAt")), progress_text(j))
+            (j["id"], j["type"], subject(j), j["status"], output.ago(j.get("createdAt")), progress_text(j))
             for j in answer["jobs"]
         ]
         output.table(("ID", "WORK", "ON", "STATUS", "CREATED", "PROGRESS"), rows, "There are no jobs yet.")
@@ -46,7 +46,7 @@ def show(session: Session, job: JobId) -> None:
             (
                 ("job", j["id"]),
                 ("work", j["type"]),
-                ("on", _subject(j)),
+                ("on", subject(j)),
                 ("status", j["status"]),
                 ("progress", progress_text(j)),
                 ("attempts", j.get("attempts")),
@@ -110,8 +110,3 @@ def log(
             output.say(line)
 
     session.show(text, "jobs", job, "logs", lines=lines)
-
-
-def _subject(job: dict[str, Any]) -> str:
-    payload = job.get("payload") or {}
-    return str(payload.get("modelId") or payload.get("hfModelId") or job.get("key"))

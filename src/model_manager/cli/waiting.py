@@ -22,17 +22,21 @@ LOOK_EVERY = 0.1
 PATIENCE = 30.0
 """Seconds that a service may be away (restarting) before waiting gives up."""
 
+INSTALL = "weight_install"
+"""The type of an install's job."""
+
 Pause = Callable[[float], None]
 
 
 def wait_for_job(client: "Client", job_id: str, pause: Pause = time.sleep) -> dict[str, Any]:
     """The job once it is completed. Raises WorkFailed with its own reason, or when it was cancelled."""
+    attempts = _Attempts()
     with display() as shown:
         while True:
             job = _look(client, pause, "jobs", job_id)
             if job["status"] not in ("pending", "running"):
                 break
-            shown.show(_doing(job), job.get("progress"))
+            shown.show(_doing(job) + attempts.words(job), job.get("progress"))
             pause(LOOK_EVERY)
     if job["status"] == "completed":
         return job
@@ -47,12 +51,13 @@ def wait_for_job(client: "Client", job_id: str, pause: Pause = time.sleep) -> di
 
 def wait_for_activation(client: "Client", activation_id: str, pause: Pause = time.sleep) -> dict[str, Any]:
     """The activation once its model serves. Raises ActivationFailed with cause, hint and last log lines."""
+    attempts = _Attempts()
     with display() as shown:
         while True:
             activation = _look(client, pause, "activations", activation_id)
             if activation["result"] is not None and not _starting_again(client, pause, activation):
                 break
-            _show_phase(client, pause, activation, shown)
+            _show_phase(client, pause, activation, attempts, shown)
             pause(LOOK_EVERY)
     if activation["result"] == "active":
         return activation
@@ -71,15 +76,43 @@ def progress_text(job: dict[str, Any]) -> str:
     return describe(job.get("progress"))
 
 
-def _show_phase(client: "Client", pause: Pause, activation: dict[str, Any], shown: Display) -> None:
-    progress = None
-    if activation["phase"] == "installing" and activation.get("jobId"):
-        progress = _look(client, pause, "jobs", activation["jobId"]).get("progress")
-    shown.show(f"{activation['modelId']}: {activation['phase']}", progress)
+def _show_phase(
+    client: "Client", pause: Pause, activation: dict[str, Any], attempts: "_Attempts", shown: Display
+) -> None:
+    doing = f"{activation['modelId']}: {activation['phase']}"
+    if activation["phase"] != "installing" or not activation.get("jobId"):
+        shown.show(doing, None)
+        return
+    job = _look(client, pause, "jobs", activation["jobId"])
+    shown.show(doing + attempts.words(job), job.get("progress"))
 
 
 def _doing(job: dict[str, Any]) -> str:
-    return f"{job['type']} {job['key']}: {job['status']}"
+    """`Installing the weights of demo: running`."""
+    what = "Installing the weights of" if job["type"] == INSTALL else job["type"]
+    doing = "waiting" if job["status"] == "pending" else job["status"]
+    return f"{what} {subject(job)}: {'being cancelled' if job.get('cancelling') else doing}"
+
+
+class _Attempts:
+    """What the latest attempt of a job failed of. The service forgets it once the next one runs; we do not."""
+
+    def __init__(self) -> None:
+        self._reason = ""
+
+    def words(self, job: dict[str, Any]) -> str:
+        """`, attempt 2: why the one before failed` while a job is tried again, else nothing."""
+        self._reason = job.get("error") or self._reason
+        attempt = job.get("attempts", 0) + (job["status"] == "pending")
+        if attempt < 2:
+            return ""
+        return f", attempt {attempt}" + (f": {self._reason}" if self._reason else "")
+
+
+def subject(job: dict[str, Any]) -> str:
+    """The model that a job is about, else the folder."""
+    payload = job.get("payload") or {}
+    return str(payload.get("modelId") or payload.get("hfModelId") or job.get("key"))
 
 
 def _failed(activation: dict[str, Any]) -> ActivationFailed:
