@@ -175,6 +175,12 @@ def test_only_what_serves_is_called_active(
     assert f"state       {state}" in run("activations", "show", "a1").out
 
 
+def test_an_empty_log_is_a_sentence(run: Run, service: Service) -> None:
+    service.on("GET", "/jobs/j1/logs", {"lines": []}, {"lines": ["loading"]})
+    assert run("jobs", "log", "j1") == (0, "", "Job j1 has logged nothing.\n")
+    assert run("jobs", "log", "j1") == (0, "loading\n", "")
+
+
 SLOT = {"name": "active-llm", "serving": None, "lastGood": None, "inFlight": 0}
 
 

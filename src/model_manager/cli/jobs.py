@@ -108,5 +108,7 @@ def log(
     def text(answer: dict[str, Any]) -> None:
         for line in answer["lines"]:
             output.say(line)
+        if not answer["lines"]:
+            output.note(f"Job {job} has logged nothing.")
 
     session.show(text, "jobs", job, "logs", lines=lines)
