@@ -181,6 +181,19 @@ def test_an_empty_log_is_a_sentence(run: Run, service: Service) -> None:
     assert run("jobs", "log", "j1") == (0, "loading\n", "")
 
 
+@pytest.mark.parametrize(
+    ("last", "said"), [(None, []), ("long ago", ["read changed long ago, looked at 3.2 s ago"])]
+)
+def test_the_catalog_tells_when_it_changed_and_when_it_was_looked_at(
+    run: Run, service: Service, last: str | None, said: list[str]
+) -> None:
+    catalog = {"root": "/c", "kind": "git", "revision": "1a2b", "count": 0, "problems": 0, "error": None}
+    times = {"lastRefresh": last, "ageSeconds": 3.2, "staleSince": None}
+    service.on("GET", "/system/info", {"catalog": catalog | times})
+    lines = [" ".join(line.split()) for line in run("catalog").out.splitlines()]
+    assert [line for line in lines if line.startswith("read ")] == said
+
+
 SLOT = {"name": "active-llm", "serving": None, "lastGood": None, "inFlight": 0}
 
 

@@ -28,7 +28,7 @@ def status(session: Session) -> None:
                 ("source", f"{catalog['root']} ({catalog['kind']})"),
                 ("revision", catalog["revision"]),
                 ("models", catalog["count"]),
-                ("read", output.ago(catalog["lastRefresh"])),
+                ("read", _freshness(catalog)),
                 ("stale since", catalog["staleSince"]),
                 ("error", catalog["error"]),
                 ("problems", catalog["problems"]),
@@ -38,6 +38,14 @@ def status(session: Session) -> None:
             _print_problems(session.client.get("catalog", "problems")["problems"])
 
     session.show(text, "system", "info")
+
+
+def _freshness(catalog: dict[str, Any]) -> str | None:
+    """Two times: a catalog that has not changed for days may have been looked at a second ago."""
+    if not catalog["lastRefresh"]:
+        return None
+    looked = output.human_seconds(catalog["ageSeconds"])
+    return f"changed {output.ago(catalog['lastRefresh'])}, looked at {looked} ago"
 
 
 def _print_problems(problems: list[dict[str, Any]]) -> None:
