@@ -40,6 +40,16 @@ def test_available_is_what_the_machine_and_its_control_group_leave(
     assert available_bytes(proc, write(tmp_path / "cgroup", **files)) == available
 
 
+def test_a_limit_holds_for_every_group_below_it(proc: Path, tmp_path: Path) -> None:
+    """A service of systemd, or a container that sees the machine's groups, has its limit some levels down."""
+    write(proc / "self", cgroup="0::/system.slice/model-manager.service\n")
+    root = tmp_path / "cgroup"
+    own = {"memory_max": "max", "memory_current": "10", "memory_stat": ""}
+    write(root / "system.slice" / "model-manager.service", **own)
+    write(root / "system.slice", memory_max="7000", memory_current="1000", memory_stat="")
+    assert available_bytes(proc, root) == 6000
+
+
 def test_an_old_kernel_tells_of_free_memory_alone(tmp_path: Path) -> None:
     assert available_bytes(write(tmp_path, meminfo="MemFree: 10 kB\n"), tmp_path) == 10 * 1024
 

@@ -21,14 +21,15 @@ from model_manager.jobs.queue import Jobs
 from model_manager.metrics import Metrics
 from model_manager.relay import Relay
 from model_manager.serving import ledger
-from model_manager.serving.activation import Known, Phase, Step, Word, current, decide
+from model_manager.serving.activation import Known, Phase, Step, current, decide
 from model_manager.serving.diagnose import diagnose
 from model_manager.serving.ledger import Failure, Row
 from model_manager.serving.memory import MemoryDesk, private_bytes
 from model_manager.serving.platform import Instance, Observed, Platform
 from model_manager.serving.preparation import Preparation
 from model_manager.serving.targets import Coming, Target, Targets
-from model_manager.serving.verify import Verdict, verify
+from model_manager.serving.verification import Verification
+from model_manager.serving.verify import Verdict
 from model_manager.state.database import Database, Transaction
 from model_manager.weights.job import INSTALL, install_payload
 
@@ -68,8 +69,7 @@ class SlotLoop:
         self._poked = asyncio.Event()
         self._since: dict[str, float] = {}
         self._drained: str | None = None
-        self._verdict: tuple[str, Verdict] | None = None
-        self._asking: tuple[str, asyncio.Task[None]] | None = None
+        self._verification = Verification(shared.relay, shared.timing.retry_verify, self.poke)
         self._trouble = ""
         self._ends: tuple[str, int] | None = None
 
@@ -125,7 +125,7 @@ class SlotLoop:
             weights_ready=not preparing or await self._do.preparation.weights_ready(row),
             job_ended_badly=badly,
             observed=observed,
-            verdict=self._word(current(row.id, observed)),
+            verdict=self._verification.word(current(row.id, observed)),
             overdue=self._waited(row) > self._do.timing.activation,
         )
 
@@ -145,7 +145,7 @@ class SlotLoop:
             case Step.VERIFY if instance is not None:
                 if row.phase == "starting":
                     await self._enter(row, "verifying")
-                self._ask(instance, row)
+                self._verification.ask(instance, row.entry)
             case Step.ACTIVE if instance is not None:
                 await self._succeed(row, instance)
             case Step.SERVE if instance is not None:
@@ -220,23 +220,6 @@ class SlotLoop:
         self._since[row.id] = time.monotonic()
         self.poke()
 
-    def _ask(self, instance: Instance, row: Row) -> None:
-        """Verify beside the loop, which stays free to hear of a crash or of another wish."""
-        key = _key(instance)
-        if self._asking is not None:
-            if self._asking[0] == key:
-                return
-            self._asking[1].cancel()
-
-        async def ask() -> None:
-            if self._verdict is not None and self._verdict[0] == key and self._verdict[1].word != "ok":
-                await asyncio.sleep(self._do.timing.retry_verify)
-            verdict = await verify(self._do.relay, instance, row.entry)
-            self._verdict, self._asking = (key, verdict), None
-            self.poke()
-
-        self._asking = (key, asyncio.create_task(ask()))
-
     async def _succeed(self, row: Row, instance: Instance) -> None:
         """Requests may come before the commit that says so, never after it and in vain."""
         seconds = self._waited(row)
@@ -253,11 +236,11 @@ class SlotLoop:
     def _serve(self, row: Row, instance: Instance) -> None:
         assert instance.url is not None
         known = self._do.targets.get(self.slot)
-        if known is not None and known.instance == _key(instance):
+        if known is not None and known.instance == instance.run:
             return
         self._do.targets.open(
             Target(
-                slot=self.slot, model_id=row.model_id, activation=row.id, instance=_key(instance),
+                slot=self.slot, model_id=row.model_id, activation=row.id, instance=instance.run,
                 url=instance.url, key=instance.key, served_name=row.entry.served_name, aliases=row.entry.aliases,
                 since=int(time.time()),
             )
@@ -289,7 +272,7 @@ class SlotLoop:
             assert failure is not None
             return failure
         tail = tuple(await self._do.platform.logs(self.slot, 40)) or (instance.log_tail if instance else ())
-        verdict = self._verdict[1] if self._verdict else None
+        verdict = self._verification.verdict
         if step is Step.FAIL_VERIFY and verdict is not None:
             return Failure(verdict.code, verdict.sentence, verdict.hint, None, tail)
         exit_code = instance.exit_code if instance else None
@@ -330,13 +313,15 @@ class SlotLoop:
     async def _tend(self, good: Row, observed: Observed) -> None:
         """Keep the last good model serving while its successor's weights are still on their way."""
         step = decide(
-            good.id, "active", Known(observed=observed, verdict=self._word(current(good.id, observed)))
+            good.id,
+            "active",
+            Known(observed=observed, verdict=self._verification.word(current(good.id, observed))),
         )
         instance = current(good.id, observed)
         if step is Step.START_AGAIN:
             await self._do.platform.apply(good.manifest)
         elif step is Step.VERIFY and instance is not None:
-            self._ask(instance, good)
+            self._verification.ask(instance, good.entry)
         elif step is Step.SERVE and instance is not None:
             self._serve(good, instance)
 
@@ -360,24 +345,12 @@ class SlotLoop:
         self._do.memory.settle(self.slot)
         self._drained = None
 
-    def _word(self, instance: Instance | None) -> Word | None:
-        """What is known of exactly this instance; a restarted process has to be asked again."""
-        if instance is None:
-            return None
-        if self._asking is not None and self._asking[0] == _key(instance):
-            return "pending"
-        if self._verdict is not None and self._verdict[0] == _key(instance):
-            return self._verdict[1].word
-        return None
-
     def _close_stale_target(self, observed: Observed) -> None:
         target = self._do.targets.get(self.slot)
         if target is None:
             return
         alive = {
-            _key(instance)
-            for instance in observed.instances
-            if instance.ready and instance.state == "running"
+            instance.run for instance in observed.instances if instance.ready and instance.state == "running"
         }
         if target.instance not in alive:
             self._do.targets.close(self.slot)
@@ -394,10 +367,6 @@ def _coming(row: Row | None) -> Coming | None:
         return None
     names = frozenset((row.model_id, row.entry.served_name, *row.entry.aliases))
     return Coming(row.model_id, names, "starting" if row.phase == "active" else row.phase)
-
-
-def _key(instance: Instance) -> str:
-    return f"{instance.name}/{instance.pid}/{instance.restarts}/{instance.url}"
 
 
 def _last_word(step: Step, instance: Instance | None, verdict: Verdict | None) -> str:

@@ -4,7 +4,7 @@ A model that is still loading has not taken its memory yet, so what was admitted
 two slots that start at once never count the same bytes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from model_manager.serving.admission import decide
@@ -18,7 +18,19 @@ def available_bytes(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgr
     for line in (proc / "meminfo").read_text().splitlines():
         name, _, rest = line.partition(":")
         values[name] = int(rest.split()[0]) * 1024
-    return min(values.get("MemAvailable", values.get("MemFree", 0)), _cgroup_left(cgroup))
+    free = values.get("MemAvailable", values.get("MemFree", 0))
+    return min([free, *(_cgroup_left(folder) for folder in _own_cgroups(proc, cgroup))])
+
+
+def _own_cgroups(proc: Path, root: Path) -> Iterator[Path]:
+    """This process's control group and every one above it: a limit holds for all below."""
+    try:
+        lines = (proc / "self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    own = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/")
+    folder = root / own.lstrip("/")
+    yield from (folder, *(above for above in folder.parents if above.is_relative_to(root)))
 
 
 def private_bytes(pid: int, proc: Path = Path("/proc")) -> int:

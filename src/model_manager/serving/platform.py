@@ -40,6 +40,11 @@ class Instance(Struct, frozen=True):
     reason: str = ""
     log_tail: tuple[str, ...] = ()
 
+    @property
+    def run(self) -> str:
+        """Which run this is: what was found out about one run says nothing about the next."""
+        return f"{self.name}/{self.pid}/{self.restarts}/{self.url}"
+
 
 class Observed(Struct, frozen=True):
     """What the platform holds under one slot's name: the applied object's activation and its instances."""
