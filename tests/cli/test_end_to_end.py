@@ -22,11 +22,11 @@ PROGRAM = [sys.executable, "-m", "model_manager"]
 class Quickstart:
     """A running quickstart and what it has said so far."""
 
-    def __init__(self, state: Path, said: Path) -> None:
+    def __init__(self, state: Path, said: Path, *more: str) -> None:
         self.said = said
         with said.open("w") as file:
             self.program = subprocess.Popen(
-                [*PROGRAM, "quickstart", "--state-path", str(state), "--server-port", str(free_port())],
+                [*PROGRAM, "quickstart", "--state-path", str(state), "--server-port", str(free_port()), *more],
                 stdout=file, stderr=subprocess.DEVNULL,
             )  # fmt: skip
         self.wait_for("Ctrl-C stops it")
@@ -60,6 +60,14 @@ def processes_of(state: Path) -> list[str]:
     return found
 
 
+def catalog_without_demo(folder: Path) -> Path:
+    """A catalog of one's own, with which the quickstart cannot show its way."""
+    models = folder / "catalog" / "models"
+    models.mkdir(parents=True)
+    (models / "mine.json").write_text('{"id": "mine", "hfModelId": "a/b"}')
+    return models.parent
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The state folder of a service that several tests use."""
@@ -91,17 +99,23 @@ def test_quickstart_check(tmp_path: Path) -> None:
 
 
 def test_quickstart_check_says_why_not(tmp_path: Path) -> None:
-    """A catalog of one's own without the demo model."""
-    models = tmp_path / "catalog" / "models"
-    models.mkdir(parents=True)
-    (models / "mine.json").write_text('{"id": "mine", "hfModelId": "a/b"}')
+    catalog = catalog_without_demo(tmp_path)
     done = subprocess.run(
-        [*PROGRAM, "quickstart", "--check", "--catalog-root", str(models.parent)],
+        [*PROGRAM, "quickstart", "--check", "--catalog-root", str(catalog)],
         capture_output=True, text=True, timeout=100, env={**os.environ, "TMPDIR": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 1
     assert "error: This catalog has no model 'demo'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_quickstart_that_fails_offers_no_chat(state: Path, tmp_path: Path) -> None:
+    """The service stays, for one to look what is wrong."""
+    catalog = catalog_without_demo(tmp_path)
+    quickstart = Quickstart(state, tmp_path / "said", "--catalog-root", str(catalog))
+    quickstart.stop()
+    assert "The service goes on at http://" in quickstart.said.read_text()
+    assert "Next" not in quickstart.said.read_text()
 
 
 def test_a_second_start_only_chats(state: Path, tmp_path: Path) -> None:

@@ -91,7 +91,10 @@ async def _serve(settings: Settings, check: bool) -> int:
         step(f"Model Manager runs at {service.url}", began)
         code = await _walk_unless(service.stop, Client(service.url, service.token))
         if not check and not service.stop.is_set():
-            _say_next(settings, service)
+            if code == exit_codes.OK:
+                _say_next(settings, service)
+            else:
+                output.say(f"The service goes on at {service.url}. Ctrl-C stops it.")
             await service.stop.wait()
             output.say("Stopping.")
             code = exit_codes.OK
