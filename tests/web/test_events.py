@@ -107,7 +107,11 @@ async def test_progress_has_no_id(client: Client, house: House) -> None:
         house.parts.events.publish(Progress("job", "j1", {"bytes_done": 3}))
         assert await anext(feed) == {
             "event": "progress",
-            "data": {"kind": "job", "subject": "j1", "data": {"bytes_done": 3}},
+            "data": {
+                "kind": "job",
+                "subject": "j1",
+                "data": {"bytesDone": 3, "bytesTotal": None, "rate": None, "eta": None, "file": None},
+            },
         }
 
 

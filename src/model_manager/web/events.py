@@ -10,6 +10,7 @@ from model_manager.events import Event, EventLog, Gap, Progress
 from model_manager.http.routing import Request, Route
 from model_manager.http.sse import EventStream, Message
 from model_manager.web.history import HistoryEvent, Sequence, history_event
+from model_manager.web.jobs import JobProgress, job_progress
 from model_manager.web.paging import Limited
 
 PAGE = 500
@@ -30,11 +31,11 @@ class EventPage(Struct, rename="camel"):
 
 
 class ProgressNotice(Struct, rename="camel"):
-    """How far something is. Never stored, without an id."""
+    """How far a job is; `subject` is its id. Never stored, without an id."""
 
     kind: str
     subject: str
-    data: dict[str, object]
+    data: JobProgress
 
 
 class GapNotice(Struct, rename="camel"):
@@ -71,7 +72,9 @@ async def feed(events: EventLog, after: int | None) -> AsyncGenerator[Message, N
             yield message
         async for item in live:
             if isinstance(item, Progress):
-                yield Message(ProgressNotice(item.kind, item.subject, item.data), event="progress")
+                yield Message(
+                    ProgressNotice(item.kind, item.subject, job_progress(item.data)), event="progress"
+                )
             elif isinstance(item, Gap):
                 yield _gap(last)
                 async for message in _stored(events, last, LARGEST):

@@ -100,7 +100,7 @@ def job_view(job: Job) -> JobView:
         status=job.status,
         cancelling=job.cancelling,
         payload=_payload(job),
-        progress=_progress(job.progress) if job.progress else None,
+        progress=job_progress(job.progress) if job.progress else None,
         result=job.result,
         error=error.get("sentence"),
         error_code=error.get("code"),
@@ -124,7 +124,8 @@ def _payload(job: Job) -> JobPayload:
     )
 
 
-def _progress(progress: dict[str, Any]) -> JobProgress:
+def job_progress(progress: dict[str, Any]) -> JobProgress:
+    """A worker's own figures as the API shows them."""
     told = progress.get
     return JobProgress(told("bytes_done", 0), told("bytes_total"), told("rate"), told("eta"), told("file"))
 
