@@ -14,6 +14,7 @@ FACTS: list[tuple[dict[str, Any] | None, str]] = [
         "jobId=j1 attempts=0",
     ),
     ({"revision": "0123456789abcdef" * 2 + "01234567"}, "revision=0123456789ab"),
+    ({"revision": "sha256:" + "0123456789abcdef" * 4}, "revision=sha256:0123456789ab"),
     ({"changed": ["a", "b"]}, "changed=a,b"),
     (
         {"error": {"code": "no_space", "sentence": "The disk is full.", "hint": "x"}},

@@ -17,7 +17,7 @@ from model_manager.cli.sse import Message, messages
 RECONNECT_AFTER = 1.0
 """Seconds between two attempts to follow again after the stream broke off."""
 
-_DIGEST = re.compile("[0-9a-f]{40,64}")
+_DIGEST = re.compile("((?:sha256:)?[0-9a-f]{12})[0-9a-f]{28,52}")
 """A commit or a hash: its first letters tell it from the others at hand."""
 
 
@@ -114,6 +114,6 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-    if _DIGEST.fullmatch(text):
-        return text[:12]
+    if digest := _DIGEST.fullmatch(text):
+        return digest[1]
     return f'"{text}"' if " " in text else text
