@@ -32,7 +32,7 @@ MALFORMED = {
         b'{"id":"a",\n "env":[\n  {"name":"A"]\n]}',
         "3:14: is not valid JSON: expecting ',' delimiter, found ']' (the `{` of line 3 is still open here)",
     ),
-    "trailing comma": (b'{"id":"a",\n}', "(remove the comma before it)"),
+    "trailing comma": (b'{"id":"a",\n}', "(remove the last comma)"),
     "cut off": (b'{"id":"a"', "found the end of the file (the `{` of line 1 is still open here)"),
     "unterminated": (b'{"id":"a', "1:7: is not valid JSON: unterminated string"),
     "two values": (b'{"id":"a"}{}', "1:11: is not valid JSON: extra data"),

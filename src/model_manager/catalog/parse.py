@@ -165,8 +165,9 @@ def _broken(text: str, error: json.JSONDecodeError, report: Report) -> None:
     hint = ""
     before = text[: error.pos].rstrip()
     opened = open_bracket(text, error.pos)
-    if found in ("}", "]") and before.endswith(","):
-        hint = "remove the comma before it"
+    # From Python 3.13 on, the error is at the comma and says so; before, it is at the bracket behind it.
+    if "trailing comma" in error.msg or (found in ("}", "]") and before.endswith(",")):
+        hint = "remove the last comma"
     elif opened is not None:
         line = text.count("\n", 0, opened) + 1
         hint = f"the `{text[opened]}` of line {line} is still open here"
