@@ -79,9 +79,6 @@ class Targets:
         target = self._targets.get(slot)
         return target is not None and target.activation == activation
 
-    def all(self) -> list[Target]:
-        return list(self._targets.values())
-
     def find(self, model: str | None) -> Target:
         """The target for a request's `model`: a slot, an id, an alias or a served name; none means the default slot.
 
