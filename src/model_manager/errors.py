@@ -6,6 +6,7 @@
     ├── Forbidden 403             ├── UnsupportedMediaType 415 │   └── StateError 503
     ├── NotFound 404              ├── Unprocessable 422        ├── UpstreamError 502
     ├── MethodNotAllowed 405      ├── ActivationFailed 409     │   └── UpstreamTimeout 504
+    ├── MisdirectedRequest 421    ├── TooManyRequests 429      ├── NotOffered 501
     └── SettingsError (refuses to start, exit code 78)         └── WorkFailed (a job's end)
 
 Handlers raise these; `http/problems.py` is the one place that turns them into responses.
@@ -72,6 +73,24 @@ class UnsupportedMediaType(ModelManagerError):
 
 class Unprocessable(ModelManagerError):
     status, code = 422, "unprocessable"
+
+
+class MisdirectedRequest(ModelManagerError):
+    """The request's `Host` is none of ours (RFC 9110 §15.5.20)."""
+
+    status, code = 421, "misdirected_request"
+
+
+class TooManyRequests(ModelManagerError):
+    """Give `retry_after` (whole seconds) among the data: it becomes the header."""
+
+    status, code = 429, "too_many_requests"
+
+
+class NotOffered(ModelManagerError):
+    """A route of the original API that this version does not answer, or a part that is not configured."""
+
+    status, code = 501, "not_offered"
 
 
 class UpstreamError(ModelManagerError):

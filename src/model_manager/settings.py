@@ -154,11 +154,21 @@ SETTINGS: tuple[Setting, ...] = (
     *_table(
         "Access",
         ("api_token", "MODEL_MANAGER_API_TOKEN", str, "", "Bearer token that writes (and, beyond loopback, reads) must carry"),
+        ("webhook_secret", "MODEL_MANAGER_WEBHOOK_SECRET", str, "", "Secret that `POST /catalog/webhook` is signed with (GitHub) or carries (GitLab)"),
         secret=True,
     ),
     *_table(
         "Access",
-        ("api_token_file", "MODEL_MANAGER_API_TOKEN_FILE", folder, "", "File holding that token; wins over the variable"),
+        ("api_token_file", "MODEL_MANAGER_API_TOKEN_FILE", folder, "", "File holding that token; wins over the variable, and is read again when it changes"),
+        ("webhook_secret_file", "MODEL_MANAGER_WEBHOOK_SECRET_FILE", folder, "", "File holding the webhook's secret; wins over the variable"),
+        ("reads", "MODEL_MANAGER_READS", one_of("auto", "token", "open"), "auto", "Who may read: `token` asks for one, `open` never does, `auto` only beyond loopback"),
+        ("public_paths", "MODEL_MANAGER_PUBLIC_PATHS", names, "/healthz,/readyz,/metrics", "Paths (comma-separated) that are readable without a token and under any host name"),
+        ("allowed_hosts", "MODEL_MANAGER_ALLOWED_HOSTS", names, "", "Host names (comma-separated, `*.` for subdomains) under which the service answers; by default those of loopback when it listens there, else all"),
+        ("cors_origins", "MODEL_MANAGER_CORS_ORIGINS", names, "", "Origins (comma-separated) whose web pages may use the API"),
+        ("tls_cert_file", "MODEL_MANAGER_TLS_CERT_FILE", folder, "", "Certificate chain (PEM) to serve HTTPS with; read again when it changes"),
+        ("tls_key_file", "MODEL_MANAGER_TLS_KEY_FILE", folder, "", "Its private key (PEM)"),
+        ("max_connections", "MODEL_MANAGER_MAX_CONNECTIONS", count, "4096", "Connections that are held at the same time"),
+        ("max_connections_per_client", "MODEL_MANAGER_MAX_CONNECTIONS_PER_CLIENT", count, "1024", "Connections that one address may hold"),
         ("url", "MODEL_MANAGER_URL", str, "", "Where the command line finds the service; by default the one running on the state folder"),
     ),
     *_table(
@@ -193,6 +203,15 @@ SETTINGS: tuple[Setting, ...] = (
         ("drain_timeout", "MODEL_MANAGER_DRAIN_TIMEOUT", duration, "30s", "Longest wait for requests in flight before the old model is stopped"),
         ("stop_timeout", "MODEL_MANAGER_STOP_TIMEOUT", duration, "10s", "Time from TERM to KILL for a local model server"),
         ("reconcile_interval", "MODEL_MANAGER_RECONCILE_INTERVAL", duration, "5s", "Longest time between two looks at a slot"),
+    ),
+    *_table(
+        "Gateway",
+        ("switch_wait", "MODEL_MANAGER_SWITCH_WAIT", duration, "30s", "Longest time a request waits for a slot that is switching models; then it is told when to come back"),
+        ("switch_queue", "MODEL_MANAGER_SWITCH_QUEUE", count, "256", "Requests that may wait so for one slot"),
+    ),
+    *_table(
+        "Telemetry",
+        ("otel_endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", str, "", "Where OpenTelemetry traces are sent (OTLP over HTTP); unset sends none"),
     ),
     *_table(
         "History",

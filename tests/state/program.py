@@ -17,8 +17,9 @@ from model_manager.state.database import Database
 from tests.state.rows import keys, put
 
 ROWS = 20
-SECOND = migrations.Migration(
-    2, "CREATE TABLE added (a);\nINSERT INTO added VALUES (1);\nALTER TABLE slots ADD COLUMN note TEXT;"
+CURRENT = len(migrations.packaged())
+NEXT = migrations.Migration(
+    CURRENT + 1, "CREATE TABLE added (a);\nINSERT INTO added VALUES (1);\nALTER TABLE slots ADD COLUMN note TEXT;"
 )
 
 
@@ -77,7 +78,7 @@ def migrate(folder: Path, kill_at: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     connection.set_trace_callback(look)
-    migrations.migrate(connection, (*migrations.packaged(), SECOND), folder)
+    migrations.migrate(connection, (*migrations.packaged(), NEXT), folder)
 
 
 if __name__ == "__main__":

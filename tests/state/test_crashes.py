@@ -11,11 +11,11 @@ import pytest
 
 from model_manager.state import migrations
 from model_manager.state.database import Database
-from tests.state.program import ROWS, SECOND
+from tests.state.program import CURRENT, NEXT, ROWS
 from tests.state.rows import keys, put
 
 PROGRAM = [sys.executable, "-m", "tests.state.program"]
-STEPS = (*migrations.packaged(), SECOND)
+STEPS = (*migrations.packaged(), NEXT)
 
 
 def test_s1_killed_in_mid_transaction(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ async def test_s10_killed_at_every_statement_of_a_migration(tmp_path: Path) -> N
         added = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'added'").fetchone()[0]
         assert connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
         connection.close()
-        assert (version, added) in {(1, 0), (2, 1)}
+        assert (version, added) in {(CURRENT, 0), (CURRENT + 1, 1)}
         versions.add(version)
 
         database = await Database.open(folder, steps=STEPS)
@@ -80,13 +80,13 @@ async def test_s10_killed_at_every_statement_of_a_migration(tmp_path: Path) -> N
         )
         assert row[0] == 1
         await database.aclose()
-        copy = sqlite3.connect(folder / "state.v1.db")
-        assert migrations.schema_version(copy) == 1
+        copy = sqlite3.connect(folder / f"state.v{CURRENT}.db")
+        assert migrations.schema_version(copy) == CURRENT
         assert copy.execute("SELECT key FROM catalog_state").fetchall() == [("kept",)]
         copy.close()
         assert not list(folder.glob("*.partial"))
     assert killed >= 6
-    assert versions == {1}, "a kill before COMMIT leaves the old version"
+    assert versions == {CURRENT}, "a kill before COMMIT leaves the old version"
 
 
 async def test_s10_a_failing_step_changes_nothing(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import pytest
 from model_manager.errors import StateError
 from model_manager.state import migrations
 from model_manager.state.database import Database
-from tests.state.program import SECOND
+from tests.state.program import CURRENT, NEXT
 from tests.state.rows import keys, put
 
-STEPS = (*migrations.packaged(), SECOND)
+STEPS = (*migrations.packaged(), NEXT)
 
 
 async def upgraded(folder: Path) -> Path:
@@ -31,9 +31,9 @@ def test_packaged_steps_are_numbered_without_a_hole() -> None:
 async def test_s10_a_newer_schema_is_refused_unharmed_and_names_the_copy(tmp_path: Path) -> None:
     path = await upgraded(tmp_path)
     content = path.read_bytes()
-    with pytest.raises(StateError, match="schema 2, written by a newer version") as refusal:
+    with pytest.raises(StateError, match=f"schema {CURRENT + 1}, written by a newer version") as refusal:
         await Database.open(tmp_path)
-    assert "state.v1.db" in refusal.value.hint
+    assert f"state.v{CURRENT}.db" in refusal.value.hint
     assert path.read_bytes() == content
     assert not list(tmp_path.glob("*.damaged-*"))
 
@@ -45,7 +45,7 @@ async def test_s10_a_newer_schema_is_refused_unharmed_and_names_the_copy(tmp_pat
 async def test_s10_the_hint_works(tmp_path: Path) -> None:
     path = await upgraded(tmp_path)
     path.rename(tmp_path / "aside.db")
-    (tmp_path / "state.v1.db").rename(path)
+    (tmp_path / f"state.v{CURRENT}.db").rename(path)
     database = await Database.open(tmp_path)
     assert (await keys(database), database.recovered_from) == (["old"], None)
     await database.aclose()
@@ -53,7 +53,7 @@ async def test_s10_the_hint_works(tmp_path: Path) -> None:
 
 async def test_s10_without_a_copy_the_hint_says_so(tmp_path: Path) -> None:
     await upgraded(tmp_path)
-    (tmp_path / "state.v1.db").unlink()
+    (tmp_path / f"state.v{CURRENT}.db").unlink()
     with pytest.raises(StateError) as refusal:
         await Database.open(tmp_path)
     assert "no copy" in refusal.value.hint

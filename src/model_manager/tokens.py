@@ -1,0 +1,1 @@
+"""Tokens that were issued: who may, for what and until when."""

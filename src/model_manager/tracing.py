@@ -1,0 +1,1 @@
+"""OpenTelemetry traces, when an endpoint is set."""
