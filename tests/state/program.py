@@ -19,7 +19,8 @@ from tests.state.rows import keys, put
 ROWS = 20
 CURRENT = len(migrations.packaged())
 NEXT = migrations.Migration(
-    CURRENT + 1, "CREATE TABLE added (a);\nINSERT INTO added VALUES (1);\nALTER TABLE slots ADD COLUMN note TEXT;"
+    CURRENT + 1,
+    "CREATE TABLE added (a);\nINSERT INTO added VALUES (1);\nALTER TABLE slots ADD COLUMN note TEXT;",
 )
 
 

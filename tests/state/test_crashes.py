@@ -93,7 +93,7 @@ async def test_s10_a_failing_step_changes_nothing(tmp_path: Path) -> None:
     database = await Database.open(tmp_path)
     await database.write(put("kept"))
     await database.aclose()
-    broken = migrations.Migration(2, "CREATE TABLE added (a);\nINSERT INTO nowhere VALUES (1);")
+    broken = migrations.Migration(CURRENT + 1, "CREATE TABLE added (a);\nINSERT INTO nowhere VALUES (1);")
     with pytest.raises(sqlite3.OperationalError, match="nowhere"):
         await Database.open(tmp_path, steps=(*migrations.packaged(), broken))
     again = await Database.open(tmp_path)
