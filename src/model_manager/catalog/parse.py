@@ -35,7 +35,8 @@ def parse(data: bytes, file: str) -> tuple[Entry | None, tuple[Problem, ...]]:
     return (None if report.failed else entry), tuple(report.problems)
 
 
-def _parse(data: bytes, report: Report) -> Entry | None:
+def load(data: bytes, report: Report) -> dict[str, Any] | None:
+    """The JSON object in `data`, whatever its fields are; None when the report says why there is none."""
     if (text := _decode(data, report)) is None:
         return None
     report.text = text
@@ -44,6 +45,12 @@ def _parse(data: bytes, report: Report) -> Entry | None:
         return None
     if not isinstance(raw, dict):
         report.at(0, "must hold one JSON object, a model", 'one model per file: `{"id": …}`')
+        return None
+    return raw
+
+
+def _parse(data: bytes, report: Report) -> Entry | None:
+    if (raw := load(data, report)) is None:
         return None
     raw.pop("$schema", None)
     known = _known(raw, Entry, (), report)

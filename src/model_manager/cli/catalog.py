@@ -1,5 +1,6 @@
 """`model-manager catalog`: where the models come from, and a gate for catalog repositories."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,13 +50,13 @@ def _freshness(catalog: dict[str, Any]) -> str | None:
 
 
 def _print_problems(problems: list[dict[str, Any]]) -> None:
-    """One `file:line:column:` line each, as compilers write them, so that editors can jump there."""
-    for problem in problems:
-        where = f"{problem['file']}:{problem['line']}:{problem['column']}"
-        field = f"{problem['field']}: " if problem["field"] else ""
-        output.say(f"{where}: {problem['severity']}: {field}{problem['message']}")
-        if problem["hint"]:
-            output.say(f"  {problem['hint']}")
+    from msgspec import convert
+
+    from model_manager.catalog.problem import Problem
+    from model_manager.catalog.reports import as_text
+
+    if problems:
+        output.say(as_text(convert(problems, list[Problem])))
 
 
 @app.command()
@@ -72,22 +73,40 @@ def refresh(session: Session) -> None:
         _print_problems(answer["problems"])
 
 
+class Report(StrEnum):
+    text = "text"
+    json = "json"
+    github = "github"
+    gitlab = "gitlab"
+
+
 @app.command()
 def check(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Root of a catalog repository, or one file.")],
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail too.")] = False,
+    report: Annotated[
+        Report,
+        typer.Option(
+            "--format", help="`github`: annotations; `gitlab`: a Code Quality report.", show_default=False
+        ),
+    ] = Report.text,
     debug: Debug = False,
 ) -> int:
     """Check a catalog's files; exit code 1 on errors.
 
     Example: model-manager catalog check ./catalog
     """
-    from msgspec import to_builtins
+    from msgspec.structs import replace
 
     from model_manager.catalog.check import check as problems_in
+    from model_manager.catalog.reports import REPORTS
 
     problems = problems_in(path)
-    _print_problems(to_builtins(problems))
+    if report in (Report.github, Report.gitlab):  # they know files by their place in the repository
+        base = path if path.is_dir() else path.parent
+        problems = [replace(problem, file=(base / problem.file).as_posix()) for problem in problems]
+    if text := REPORTS[report](problems):
+        output.say(text)
     errors = sum(problem.severity == "error" for problem in problems)
     warnings = len(problems) - errors
     output.note(
@@ -96,3 +115,37 @@ def check(
         else "No problems."
     )
     return FAILED if errors or (strict and warnings) else OK
+
+
+@app.command()
+def fmt(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Catalogs, folders or files.")],
+    only_check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit code 1 if anything would.")
+    ] = False,
+    debug: Debug = False,
+) -> int:
+    """Write a catalog's files in the one way; says which changed.
+
+    Example: model-manager catalog fmt ./catalog
+    """
+    from model_manager.catalog import fmt as files
+    from model_manager.catalog.reports import as_text
+
+    changed = broken = 0
+    found = [file for path in paths for file in files.files_of(path)]
+    for file in found:
+        data = files.read(file)
+        wanted, problems = files.formatted(data, file.as_posix())
+        if wanted is None:
+            broken += 1
+            output.say(as_text(problems))
+        elif wanted != data:
+            changed += 1
+            output.say(f"{'would change' if only_check else 'changed'} {file}")
+            if not only_check:
+                files.replace(file, wanted)
+    output.note(
+        f"{output.count(len(found), 'file')}, {changed} changed{f', {broken} broken' if broken else ''}."
+    )
+    return FAILED if broken or (only_check and changed) else OK
