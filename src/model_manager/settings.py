@@ -268,19 +268,29 @@ def load(
 
 def read_token(settings: Settings) -> str | None:
     """The configured API token, from its file or the environment; None when none is set."""
-    path: Path | None = settings.api_token_file
+    return _read_secret(settings, "api_token", "API token")
+
+
+def read_webhook_secret(settings: Settings) -> str | None:
+    """The secret of `POST /catalog/webhook`, from its file as it is now or the environment; None when none is set."""
+    return _read_secret(settings, "webhook_secret", "webhook secret")
+
+
+def _read_secret(settings: Settings, name: str, what: str) -> str | None:
+    path: Path | None = settings.values[f"{name}_file"]
     if path is None:
-        return settings.api_token or None
+        return settings.values[name] or None
     try:
-        token = path.read_text().strip()
-    except OSError as e:
+        secret = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as e:
+        cause = e.strerror if isinstance(e, OSError) else "it is not text"
         raise SettingsError(
-            f"The API token file {path} cannot be read: {e.strerror}.",
-            "Mount the secret that holds it, or name another file in MODEL_MANAGER_API_TOKEN_FILE.",
+            f"The {what} file {path} cannot be read: {cause}.",
+            f"Mount the secret that holds it, or name another file in MODEL_MANAGER_{name.upper()}_FILE.",
         ) from e
-    if not token:
-        raise SettingsError(f"The API token file {path} is empty.", "Write the token into it.")
-    return token
+    if not secret:
+        raise SettingsError(f"The {what} file {path} is empty.", f"Write the {what} into it.")
+    return secret
 
 
 def outside(environ: Mapping[str, str] | None = None) -> dict[str, str]:
