@@ -6,7 +6,8 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from model_manager.commands import Parts
-from model_manager.http.routing import Encoded, Reply, Route
+from model_manager.http.routing import Encoded, Reply, Request, Route
+from model_manager.metrics import Gauge, expose
 
 
 class Health(Struct):
@@ -40,11 +41,13 @@ async def readyz(parts: Parts) -> Reply[Readiness]:
     return Reply(Readiness("ready"))
 
 
-async def metrics(parts: Parts) -> Response:
+async def metrics(parts: Parts, request: Request) -> Response:
     """The service's numbers, as Prometheus reads them."""
     usage = await asyncio.to_thread(parts.weights.usage)
-    parts.metrics.weights_used(usage.installed)
-    exposition = parts.metrics.render()
+    weights = Gauge(
+        "model_manager_weights_used_bytes", "Bytes all installed weights take.", {(): usage.installed}
+    )
+    exposition = expose(parts.metrics, [weights], request.header("accept") or "")
     return Response(exposition.body, headers={"content-type": exposition.content_type})
 
 

@@ -1,0 +1,8 @@
+"""Counts of what happened, for Prometheus and for the last hours' history. No I/O, and nothing of the house is asked
+here: what is read at the moment of a scrape (disk, slots, catalog) is handed in as gauges."""
+
+from model_manager.metrics.counting import Metrics
+from model_manager.metrics.exposition import Exposition, expose
+from model_manager.metrics.tallies import BUCKETS, UNMATCHED, Gauge
+
+__all__ = ["BUCKETS", "UNMATCHED", "Exposition", "Gauge", "Metrics", "expose"]
