@@ -170,6 +170,7 @@ SETTINGS: tuple[Setting, ...] = (
         ("max_connections", "MODEL_MANAGER_MAX_CONNECTIONS", count, "4096", "Connections that are held at the same time"),
         ("max_connections_per_client", "MODEL_MANAGER_MAX_CONNECTIONS_PER_CLIENT", count, "1024", "Connections that one address may hold"),
         ("url", "MODEL_MANAGER_URL", str, "", "Where the command line finds the service; by default the one running on the state folder"),
+        ("context", "MODEL_MANAGER_CONTEXT", str, "", "Which of its contexts the command line uses where no URL is given; by default the one chosen by `context use`"),
     ),
     *_table(
         "Catalog",
@@ -361,6 +362,12 @@ def _parse(row: Setting, text: str, origin: str) -> Any:
         return row.parse(text)
     except ValueError as e:
         raise SettingsError(f"Setting {row.name} (from {origin}): {e}.", row.help + ".") from e
+
+
+def config_home(environ: Mapping[str, str] | None = None) -> Path:
+    """The folder where the command line keeps its contexts: `model-manager` in XDG_CONFIG_HOME, or in ~/.config."""
+    environ = os.environ if environ is None else environ
+    return folder(environ.get("XDG_CONFIG_HOME") or "~/.config") / "model-manager"
 
 
 def _local_state(text: str, environ: Mapping[str, str]) -> Path:
