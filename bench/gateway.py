@@ -1,126 +1,90 @@
-"""Requests a second through the gateway, against the barest relay that can be written, in the same run.
+"""The gateway beside three relays that do less, in the same run: requests a second, and CPU time per streamed event.
 
-    python -m bench.gateway [--seconds 2] [--connections 32] [--rounds 3]
+    python -m bench.gateway [--seconds 2] [--rounds 5] [--events 1000000]
 
-Three processes: a scripted model server that answers 300 bytes at once, one uvicorn worker that serves both
-the gateway and the bare relay, and this one, which asks. The bare relay knows no headers, deadlines, limits,
-cancelling or JSON: what is above it is the price of those. Rounds alternate, so that both meet the same machine.
+Every server is a process on one core; the model server and this program, which asks, share another. Rounds go from one
+server to the next, so that all meet the same machine. Ratios travel, seconds do not.
 """
 
 import argparse
 import asyncio
 import json
 import multiprocessing
+import os
 import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import httptools
-import uvicorn
 import uvloop
 
 from bench.figures import Figure, figure, report
-from model_manager.gateway import Target, routes
-from model_manager.http.application import application
-from model_manager.relay import Relay
+from bench.gateway_servers import EVENT_SIZE, MODEL, TOKEN, Exchanges, event, process
 
-BODY = json.dumps({"model": "demo", "messages": [{"role": "user", "content": "hello " * 20}]}).encode()
-ANSWER_BODY = json.dumps({"choices": [{"message": {"content": "word " * 50}}]}).encode()
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER_BODY)
-
-
-class Exchanges(asyncio.Protocol):
-    """Counts whole HTTP messages on a connection; what to do at the end of one is a subclass's."""
-
-    parser: Any
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.parser.feed_data(data)
+OURS = "the gateway"
+BARE, AIOHTTP, RAW = "bare ASGI relay", "aiohttp in ASGI", "raw asyncio relay"
+CONNECTIONS = 16
+STREAMS, RATE = 100, 50
 
 
-class Upstream(Exchanges):
-    def __init__(self) -> None:
-        self.parser = httptools.HttpRequestParser(self)
+class Running(NamedTuple):
+    port: int
+    pid: int
 
-    def on_message_complete(self) -> None:
-        self.transport.write(ANSWER + ANSWER_BODY)
-
-
-class BareClient(Exchanges):
-    """The relay without everything that makes it one."""
-
-    def __init__(self) -> None:
-        self.parser = httptools.HttpResponseParser(self)
-        self.done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def on_body(self, body: bytes) -> None:
-        self.body = body
-
-    def on_message_complete(self) -> None:
-        self.done.set_result(self.body)
-
-    def ask(self, body: bytes) -> asyncio.Future[bytes]:
-        self.done = asyncio.get_running_loop().create_future()
-        head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        self.transport.write(head % len(body) + body)
-        return self.done
+    def cpu(self) -> float:
+        """Seconds of CPU time that the process has used."""
+        return time.clock_gettime((~self.pid << 3) | 2)  # its CPU-time clock: clock_getcpuclockid(3)
 
 
-class BareRelay:
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.idle: list[BareClient] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message["body"], message["more_body"]
-        loop = asyncio.get_running_loop()
-        client = (
-            self.idle.pop()
-            if self.idle
-            else (await loop.create_connection(BareClient, "127.0.0.1", self.port))[1]
+@contextmanager
+def servers(names: tuple[str, ...]) -> Iterator[dict[str, Running]]:
+    context = multiprocessing.get_context("fork")
+    cores = sorted(os.sched_getaffinity(0))
+    listeners = {name: socket.create_server(("127.0.0.1", 0), backlog=1024) for name in ("upstream", *names)}
+    upstream = listeners["upstream"].getsockname()[1]
+    processes = {
+        name: context.Process(
+            target=process,
+            args=(name, cores[-1] if name == "upstream" else cores[0], listener, upstream),
+            daemon=True,
         )
-        answer = await client.ask(body)
-        self.idle.append(client)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": answer, "more_body": False})
+        for name, listener in listeners.items()
+    }
+    for one in processes.values():
+        one.start()
+    os.sched_setaffinity(0, {cores[-1]})
+    try:
+        yield {name: Running(listeners[name].getsockname()[1], processes[name].pid or 0) for name in names}
+    finally:
+        for one in reversed(processes.values()):
+            one.kill()
+            one.join()
 
 
-class OneSlot:
-    def __init__(self, port: int) -> None:
-        self.target = Target("active-llm", f"http://127.0.0.1:{port}", "a-key", "demo")
-
-    def find(self, model: str | None) -> Target:
-        return self.target
-
-    def models(self) -> list[dict[str, Any]]:
-        return []
-
-    def lease(self, target: Target) -> Any:
-        return nullcontext()
+def request(**wish: object) -> bytes:
+    body = json.dumps(
+        {"model": MODEL, "messages": [{"role": "user", "content": "hello " * 20}], **wish}
+    ).encode()
+    fields = (
+        "host: 127.0.0.1", f"authorization: Bearer {TOKEN}", "content-type: application/json",
+        "accept: application/json", "user-agent: bench", f"content-length: {len(body)}",
+    )  # fmt: skip
+    return ("POST /v1/chat/completions HTTP/1.1\r\n" + "\r\n".join(fields) + "\r\n\r\n").encode() + body
 
 
-class Load(Exchanges):
+class Asking(Exchanges):
     """Asks again as soon as it is answered."""
 
-    def __init__(self, path: str, counts: list[int]) -> None:
+    def __init__(self, counts: list[int]) -> None:
         self.parser = httptools.HttpResponseParser(self)
         self.counts = counts
-        fields = f"host: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n"
-        head = f"POST {path} HTTP/1.1\r\n{fields}"
-        self.request = head.encode() + BODY
+        self.request = request()
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: object) -> None:
         super().connection_made(transport)
-        transport.write(self.request)
+        self.transport.write(self.request)
 
     def on_message_complete(self) -> None:
         if self.parser.get_status_code() != 200:
@@ -130,85 +94,121 @@ class Load(Exchanges):
         self.transport.write(self.request)
 
 
-def upstream_process(listener: socket.socket) -> None:
-    async def serve() -> None:
-        server = await asyncio.get_running_loop().create_server(Upstream, sock=listener)
-        await server.serve_forever()
+class Listening(Exchanges):
+    """One stream, every byte of which is compared. `first` is called at its first byte."""
 
-    uvloop.run(serve())
+    def __init__(self, events: int, rate: int, first: Callable[[], None]) -> None:
+        self.parser = httptools.HttpResponseParser(self)
+        self.request = request(stream=True, events=events, rate=rate)
+        self.events, self.first = events, first
+        self.seen = 0
+        self.rest = b""
+        self.wrong = 0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    def connection_made(self, transport: object) -> None:
+        super().connection_made(transport)
+        self.transport.write(self.request)
 
-def gateway_process(listener: socket.socket, upstream_port: int) -> None:
-    async def serve() -> None:
-        gateway = application(
-            (), version="0", token=None, reads_open=True, closing=asyncio.Event(),
-            others=routes(OneSlot(upstream_port), Relay()),
-        )  # fmt: skip
-        bare = BareRelay(upstream_port)
+    def on_body(self, body: bytes) -> None:
+        if not self.seen:
+            self.first()
+        data = self.rest + body
+        whole = len(data) - len(data) % EVENT_SIZE
+        for start in range(0, whole, EVENT_SIZE):
+            self.wrong += data[start : start + EVENT_SIZE] != event(self.seen)
+            self.seen += 1
+        self.rest = data[whole:]
 
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            await (bare if scope["path"] == "/bare" else gateway)(scope, receive, send)
+    def on_message_complete(self) -> None:
+        self._end()
 
-        config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False)
-        await uvicorn.Server(config).serve(sockets=[listener])
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end()
 
-    uvloop.run(serve())
-
-
-@asynccontextmanager
-async def servers() -> AsyncIterator[int]:
-    context = multiprocessing.get_context("fork")
-    upstream, gateway = (socket.create_server(("127.0.0.1", 0), backlog=1024) for _ in range(2))
-    processes = [
-        context.Process(target=upstream_process, args=(upstream,), daemon=True),
-        context.Process(target=gateway_process, args=(gateway, upstream.getsockname()[1]), daemon=True),
-    ]
-    for process in processes:
-        process.start()
-    try:
-        yield gateway.getsockname()[1]
-    finally:
-        for process in reversed(processes):
-            process.kill()
-            process.join()
+    def _end(self) -> None:
+        if not self.done.done():
+            self.wrong += abs(self.events - self.seen) + bool(self.rest)
+            self.done.set_result(None)
 
 
-async def rate(port: int, path: str, connections: int, seconds: float) -> float:
+async def rate(server: Running, seconds: float) -> float:
+    """Requests a second."""
     counts, loop = [0], asyncio.get_running_loop()
     clients = [
-        (await loop.create_connection(lambda: Load(path, counts), "127.0.0.1", port))[0]
-        for _ in range(connections)
+        (await loop.create_connection(lambda: Asking(counts), "127.0.0.1", server.port))[0]
+        for _ in range(CONNECTIONS)
     ]
     await asyncio.sleep(seconds / 4)  # until connections and code are warm
     before, started = counts[0], time.perf_counter()
     await asyncio.sleep(seconds)
     result = (counts[0] - before) / (time.perf_counter() - started)
-    if not counts[0] > before >= 0:
-        raise SystemExit(f"{path} did not answer 200")
+    if counts[0] == before:
+        raise SystemExit("a server did not answer 200")
     for client in clients:
         client.abort()
     return result
 
 
-async def measure(connections: int, seconds: float, rounds: int) -> Figure:
-    rates: dict[str, list[float]] = {"/bare": [], "/v1/chat/completions": []}
-    async with servers() as port:
+async def streams(server: Running, count: int, events: int, rate: int) -> tuple[int, float]:
+    """(events that were missing, other or out of order; CPU seconds per event) of streams that run at once."""
+    loop = asyncio.get_running_loop()
+    running: list[Listening] = []
+    before = server.cpu()
+    for _ in range(count):
+        _, one = await loop.create_connection(
+            lambda: Listening(events, rate, lambda: None), "127.0.0.1", server.port
+        )
+        running.append(one)
+        if rate:
+            await asyncio.sleep(1 / rate / count)  # they do not beat in time
+    await asyncio.gather(*(one.done for one in running))
+    for one in running:
+        one.transport.abort()
+    return sum(one.wrong for one in running), (server.cpu() - before) / (count * events)
+
+
+async def measure(seconds: float, rounds: int, events: int) -> list[Figure]:
+    names = (OURS, BARE, AIOHTTP, RAW)
+    rates: dict[str, list[float]] = {name: [] for name in names}
+    costs: dict[str, list[float]] = {name: [] for name in names}
+    with servers(names) as running:
         for _ in range(rounds):
-            for path, results in rates.items():
-                results.append(await rate(port, path, connections, seconds))
-    return figure(
-        "requests through the gateway", "1/s", rates["/v1/chat/completions"], rates["/bare"],
-        reference_name="the barest relay", at_least=True, facts={"connections": connections},
-    )  # fmt: skip
+            for name in names:
+                rates[name].append(await rate(running[name], seconds))
+        for _ in range(rounds):
+            for name in names:
+                wrong, cost = await streams(running[name], STREAMS, int(RATE * seconds), RATE)
+                if wrong:
+                    raise SystemExit(f"{name} lost {wrong} events")
+                costs[name].append(cost * 1e6)
+        wrong, _ = await streams(running[OURS], STREAMS, events // STREAMS, 0)
+    facts = {"connections": CONNECTIONS}
+    found = [
+        figure(
+            f"requests a second, beside {name}", "1/s", rates[OURS], rates[name],
+            reference_name=name, at_least=True, goal=goal, facts=facts,
+        )
+        for name, goal in ((BARE, 0.75), (AIOHTTP, 1.6), (RAW, None))
+    ]  # fmt: skip
+    found += [
+        figure(
+            f"CPU per event, {STREAMS} streams x {RATE}/s, beside {name}", "µs", costs[OURS], costs[name],
+            of="median" if goal else "ratio", reference_name=name, goal=goal,
+        )
+        for name, goal in ((BARE, 44.0), (AIOHTTP, None), (RAW, None))
+    ]  # fmt: skip
+    found.append(figure(f"events lost, changed or out of order, of {events}", "", [wrong], of="max", goal=0))
+    return found
 
 
 def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     flags.add_argument("--seconds", type=float, default=2.0)
-    flags.add_argument("--connections", type=int, default=32)
-    flags.add_argument("--rounds", type=int, default=3)
+    flags.add_argument("--rounds", type=int, default=5)
+    flags.add_argument("--events", type=int, default=1_000_000)
     options = flags.parse_args()
-    report([uvloop.run(measure(options.connections, options.seconds, options.rounds))])
+    report(uvloop.run(measure(options.seconds, options.rounds, options.events)))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,11 @@
 Without one, whoever can connect makes the service keep a header that never ends, before any token is asked for.
 """
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from model_manager.http.outlet import EXTENSION, Outlet
 
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a request's line and headers, and of trailers and chunk sizes between two pieces of its body."""
@@ -21,6 +25,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _head = 0
     _fields = 0
+
+    _outlet: Outlet | None = None
+    """Of the request that is being answered."""
 
     def data_received(self, data: bytes) -> None:
         self._beside += len(data)
@@ -47,6 +54,29 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._beside = 0
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        scope: Any = cycle.scope
+        self._outlet = None
+        if scope["http_version"] == "1.1" and scope["method"] != "HEAD":
+            self._outlet = Outlet(cycle)
+            scope["extensions"] = {EXTENSION: self._outlet}
+        super()._start_asgi_task(cycle, app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._outlet is not None:
+            self._outlet.lost()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._outlet is not None:
+            self._outlet.paused()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._outlet is not None:
+            self._outlet.resumed()
 
     def send_400_response(self, msg: str) -> None:
         if self._head > MAX_HEAD_BYTES or self._fields > MAX_HEADERS:
