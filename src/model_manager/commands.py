@@ -19,7 +19,7 @@ from model_manager.jobs.job import Job
 from model_manager.jobs.queue import Jobs
 from model_manager.metrics import Metrics
 from model_manager.serving import ledger
-from model_manager.serving.activation import current
+from model_manager.serving.activation import Result, current
 from model_manager.serving.control import SlotLoop
 from model_manager.serving.ledger import Draft, Failure, Row
 from model_manager.serving.platform import Manifest, Platform
@@ -201,10 +201,20 @@ async def get_activation(parts: Parts, activation_id: str) -> Activation:
     return _show(parts, await parts.database.read(lambda c: ledger.activation(c, activation_id)))
 
 
-async def list_activations(parts: Parts, *, slot: str | None = None, limit: int = 100) -> list[Activation]:
-    """Newest first."""
-    rows = await parts.database.read(lambda c: ledger.activations(c, slot, limit))
-    return [_show(parts, row) for row in rows]
+async def list_activations(
+    parts: Parts, *, slot: str | None = None, model_id: str | None = None, result: Result | None = None,
+    limit: int = 100, before: int | None = None,
+) -> tuple[list[Activation], int | None]:  # fmt: skip
+    """At most `limit`, newest first, and the `before` to ask with for older ones (None: there are none)."""
+
+    def rows(connection: Connection) -> list[Row]:
+        return ledger.activations(
+            connection, limit + 1, slot_name=slot, model_id=model_id, result=result, before=before
+        )
+
+    found = await parts.database.read(rows)
+    shown = found[:limit]
+    return [_show(parts, row) for row in shown], shown[-1].seq if len(found) > limit else None
 
 
 async def list_slots(parts: Parts) -> list[Slot]:

@@ -20,8 +20,11 @@ from model_manager.state.database import Database, Transaction
 KEEP_AT_LEAST = 1000
 """Events that age never prunes, so that a clock that jumps ahead cannot empty the history."""
 
-PAGE_LIMIT = 1000
+PAGE_LIMIT = 1001
+"""One more than anyone may ask for: it tells whether there are more."""
+
 _PRUNED_AT_ONCE = 5000
+_NOTHING_LATER = 2**63 - 1
 
 
 class Event(Struct, frozen=True):
@@ -103,23 +106,34 @@ class EventLog:
         limit: int = 100,
         kind: str | None = None,
         subject: str | None = None,
+        actor: str | None = None,
+        since: str | None = None,
         newest_first: bool = False,
     ) -> list[Event]:
-        """Events with `after < seq < before`, at most `limit` (and PAGE_LIMIT), of one kind or subject."""
-        conditions: list[str] = ["seq > ?"]
-        values: list[int | str] = [after]
-        # With `+` the kind chooses no index: the subject does.
-        of_kind = "kind = ?" if subject is None else "+kind = ?"
-        for condition, value in (("seq < ?", before), (of_kind, kind), ("subject = ?", subject)):
-            if value is not None:
-                conditions.append(condition)
-                values.append(value)
+        """Events with `after < seq < before`, at most `limit` (and PAGE_LIMIT), of one kind, subject or actor.
+
+        `since` is a `timestamp`: only what happened then or later. Where the clock was set back meanwhile, what
+        came before that may be missing.
+        """
+        wanted = {"subject": subject, "kind": kind, "actor": actor}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        # The first of them chooses the index; with `+` the others, and the time, do not.
+        conditions = [f"{'+' if number else ''}{name} = ?" for number, name in enumerate(given)]
+        values: list[int | str] = list(given.values())
+        if before is not None:
+            conditions.append("seq < ?")
+            values.append(before)
+        if since is not None:
+            conditions.append("+time >= ?")
+            values.append(since)
         order = "DESC" if newest_first else "ASC"
-        sql = f"SELECT * FROM events WHERE {' AND '.join(conditions)} ORDER BY seq {order} LIMIT ?"
-        values.append(max(0, min(limit, PAGE_LIMIT)))
+        where = " AND ".join([*conditions, "seq > ?"])
+        sql = f"SELECT * FROM events WHERE {where} ORDER BY seq {order} LIMIT ?"
+        most = max(0, min(limit, PAGE_LIMIT))
 
         def rows(connection: Connection) -> list[Event]:
-            return [_event(row) for row in connection.execute(sql, values)]
+            first = after if since is None else max(after, _last_before(connection, since))
+            return [_event(row) for row in connection.execute(sql, [*values, first, most])]
 
         return await self._database.read(rows)
 
@@ -169,6 +183,12 @@ class EventLog:
     def _tell(self, event: Event) -> None:
         for subscription in self._subscriptions:
             subscription.put(event)
+
+
+def _last_before(connection: Connection, since: str) -> int:
+    """A sequence number below that of everything that happened at `since` or later, found in the index of times."""
+    row = connection.execute("SELECT seq FROM events WHERE time >= ? ORDER BY time, seq LIMIT 1", (since,))
+    return next((seq - 1 for (seq,) in row), _NOTHING_LATER)
 
 
 def _event(row: Row) -> Event:

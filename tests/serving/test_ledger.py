@@ -210,7 +210,7 @@ async def test_old_attempts_are_forgotten_but_not_those_still_needed(book: Book)
     for name in ("b", "c", "d"):
         await book.begin(name)
     await book.database.write(lambda txn: ledger.prune(txn, keep=1))
-    rows = await book.database.read(lambda c: ledger.activations(c, None, 10))
+    rows = await book.database.read(lambda c: ledger.activations(c, 10))
     assert [row.id for row in rows] == ["d", "a"]
 
 

@@ -59,7 +59,7 @@ async def test_install_activate_chat_switch_and_deactivate(tmp_path: Path) -> No
             "verifying",
             "active",
         ]
-        assert [one.serving for one in await commands.list_activations(h.parts)] == [True, False]
+        assert [one.serving for one in (await commands.list_activations(h.parts))[0]] == [True, False]
         assert (await h.chat("a"))[0] == 404
         action, slot = await commands.deactivate(h.parts, actor="test")
         assert (action, slot.state) == ("deleted", "empty")

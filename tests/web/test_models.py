@@ -128,7 +128,7 @@ async def test_activations_that_cannot_be(client: Client) -> None:
     for payload, status, hint in ACTIVATIONS_THAT_CANNOT_BE:
         body = problem(await client.post("/models/activate", json=payload), status)
         assert hint in body["hint"]
-    assert (await client.get("/activations")).json() == {"activations": []}
+    assert (await client.get("/activations")).json() == {"activations": [], "next": None}
 
 
 async def test_deactivate_twice(client: Client) -> None:

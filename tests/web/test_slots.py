@@ -22,7 +22,7 @@ async def test_slots_say_what_is_wanted_and_what_serves(client: Client) -> None:
     assert (slot["state"], slot["serving"], slot["desired"]["modelId"]) == ("active", "demo", "demo")
     activations = (await client.get("/activations?slot=second")).json()["activations"]
     assert activations == [slot["desired"]]
-    assert (await client.get("/activations?slot=active-llm")).json() == {"activations": []}
+    assert (await client.get("/activations?slot=active-llm")).json() == {"activations": [], "next": None}
 
 
 async def test_an_unknown_slot_is_a_problem(client: Client) -> None:

@@ -11,9 +11,9 @@ Client = httpx2.AsyncClient
 async def test_lists_are_empty_lists_never_null(client: Client) -> None:
     weights = (await client.get("/weights")).json()
     assert weights == {"weights": [], "notOurs": []}
-    assert (await client.get("/jobs")).json() == {"jobs": []}
+    assert (await client.get("/jobs")).json() == {"jobs": [], "next": None}
     assert (await client.get("/weights/usage")).json()["models"] == []
-    assert (await client.get("/history?event=model_activated")).json() == {"events": []}
+    assert (await client.get("/history?event=model_activated")).json() == {"events": [], "next": None}
 
 
 async def test_install_list_info_delete(client: Client, house: House) -> None:
@@ -82,7 +82,7 @@ INSTALLS_THAT_CANNOT_BE: tuple[tuple[dict[str, object], int], ...] = (
 async def test_installs_that_cannot_be(client: Client) -> None:
     for payload, status in INSTALLS_THAT_CANNOT_BE:
         problem(await client.post("/weights/install", json=payload), status)
-    assert (await client.get("/jobs")).json() == {"jobs": []}
+    assert (await client.get("/jobs")).json() == {"jobs": [], "next": None}
 
 
 async def test_a_failed_job_tells_why_can_be_retried_and_has_a_log(client: Client, house: House) -> None:

@@ -20,6 +20,7 @@ class Job(Struct, frozen=True):
 
     `attempts` counts starts, `crashes` deaths of the service meanwhile. `error` is {code, sentence, hint}.
     `progress` is transient: bytes_done, bytes_total, rate (bytes/s), eta (s or None), file.
+    `seq` is its place in the order of all jobs, 0 before it was stored.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Job(Struct, frozen=True):
     crashes: int = 0
     cancelling: bool = False
     progress: dict[str, Any] | None = None
+    seq: int = 0
 
     @property
     def ended(self) -> bool:

@@ -91,10 +91,11 @@ class Jobs:
         return self._with_progress(await self._database.read(lambda connection: _need(connection, job_id)))
 
     async def list(
-        self, *, limit: int = 100, status: JobStatus | None = None, kind: str | None = None
-    ) -> list[Job]:
-        """Jobs, newest first."""
-        jobs = await self._database.read(lambda connection: table.newest(connection, limit, status, kind))
+        self, *, limit: int = 100, status: JobStatus | None = None, kind: str | None = None,
+        before: int | None = None,
+    ) -> list[Job]:  # fmt: skip
+        """Jobs, newest first; `before`: only those whose `seq` is smaller."""
+        jobs = await self._database.read(lambda c: table.newest(c, limit, status, kind, before))
         return [self._with_progress(job) for job in jobs]
 
     async def log(self, job_id: str, lines: int) -> builtins.list[str]:

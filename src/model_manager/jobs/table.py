@@ -31,10 +31,15 @@ def with_status(source: Executes, status: JobStatus) -> Iterator[Job]:
     return _jobs(source.execute("SELECT * FROM jobs WHERE status = ? ORDER BY seq", (status,)))
 
 
-def newest(source: Executes, limit: int, status: JobStatus | None, kind: str | None) -> list[Job]:
-    """Jobs, newest first."""
-    sql = "SELECT * FROM jobs WHERE status = ifnull(?, status) AND kind = ifnull(?, kind) ORDER BY seq DESC LIMIT ?"
-    return list(_jobs(source.execute(sql, (status, kind, limit))))
+def newest(
+    source: Executes, limit: int, status: JobStatus | None, kind: str | None, before: int | None
+) -> list[Job]:
+    """Jobs, newest first; `before`: only those whose `seq` is smaller."""
+    sql = (
+        "SELECT * FROM jobs WHERE status = ifnull(?, status) AND kind = ifnull(?, kind) AND seq < ifnull(?, seq + 1)"
+        " ORDER BY seq DESC LIMIT ?"
+    )
+    return list(_jobs(source.execute(sql, (status, kind, before, limit))))
 
 
 def insert(source: Executes, job: Job) -> None:
@@ -97,6 +102,7 @@ def _job(row: Row) -> Job:
         actor=row["actor"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        seq=row["seq"],
     )
 
 

@@ -48,8 +48,9 @@ class Draft(msgspec.Struct, kw_only=True):
 
 
 class Row(Draft, kw_only=True):
-    """One activation as it is stored: what it was made of, and how it went."""
+    """One activation as it is stored: what it was made of, and how it went. `seq` is its place in the order."""
 
+    seq: int
     phase: Phase
     result: Result | None
     code: str
@@ -99,11 +100,16 @@ def activation(connection: Transaction | sqlite3.Connection, activation_id: str)
     return _row(row)
 
 
-def activations(connection: sqlite3.Connection, slot_name: str | None, limit: int) -> list[Row]:
-    """Newest first."""
-    where, values = ("WHERE slot = ?", [slot_name]) if slot_name else ("", [])
+def activations(
+    connection: sqlite3.Connection, limit: int, *, slot_name: str | None = None, model_id: str | None = None,
+    result: Result | None = None, before: int | None = None,
+) -> list[Row]:  # fmt: skip
+    """Newest first; `before`: only those whose `seq` is smaller."""
+    wanted = {"slot = ?": slot_name, "model_id = ?": model_id, "result = ?": result, "seq < ?": before}
+    given = {condition: value for condition, value in wanted.items() if value is not None}
+    where = f"WHERE {' AND '.join(given)}" if given else ""
     sql = f"SELECT {_COLUMNS} FROM activations {where} ORDER BY seq DESC LIMIT ?"
-    return [_row(row) for row in connection.execute(sql, [*values, limit])]
+    return [_row(row) for row in connection.execute(sql, [*given.values(), limit])]
 
 
 def latest_attempt(connection: sqlite3.Connection, slot_name: str) -> Row | None:

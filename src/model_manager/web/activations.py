@@ -5,22 +5,41 @@ from msgspec import Struct
 from model_manager import commands
 from model_manager.commands import Activation, Parts
 from model_manager.http.routing import Request, Route
+from model_manager.serving.activation import Result
 from model_manager.web.models import Wait
-from model_manager.web.paging import Limited
+from model_manager.web.paging import Paged, cursor_after, sequence
 
 
-class ActivationsQuery(Limited):
+class ActivationsQuery(Paged):
+    """`model` is the model's id; `result` how it ended (those under way have none yet)."""
+
     slot: str | None = None
+    model: str | None = None
+    result: Result | None = None
 
 
 class ActivationList(Struct, rename="camel"):
+    """`next` is the cursor of the following page, null on the last one."""
+
     activations: list[Activation]
+    next: str | None = None
 
 
 async def list_activations(parts: Parts, query: ActivationsQuery) -> ActivationList:
     """Activations, newest first."""
-    found = await commands.list_activations(parts, slot=query.slot, limit=query.limit)
-    return ActivationList(found)
+    return await activation_page(parts, query, slot=query.slot, model_id=query.model, result=query.result)
+
+
+async def activation_page(
+    parts: Parts, query: Paged, *, slot: str | None = None, model_id: str | None = None,
+    result: Result | None = None,
+) -> ActivationList:  # fmt: skip
+    """One page of those that the filters let through."""
+    before = sequence(query.cursor, "activations")
+    found, more = await commands.list_activations(
+        parts, slot=slot, model_id=model_id, result=result, limit=query.limit, before=before
+    )
+    return ActivationList(found, None if more is None else cursor_after("activations", more))
 
 
 async def get_activation(parts: Parts, activation_id: str, query: Wait) -> Activation:

@@ -1,23 +1,31 @@
 """`/history`: what happened, newest first."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from model_manager.commands import Parts
-from model_manager.events import Event
+from model_manager.events import Event, timestamp
 from model_manager.http.routing import Route
-from model_manager.web.paging import Limited
+from model_manager.web.paging import Paged, page, sequence
 
 Sequence = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
+_LAST_SECOND = 253402300799.0  # of the year 9999, the last that can be written
 
-class HistoryQuery(Limited):
-    """`before`: only events older than that id. `event`, `subject`: only those of that kind or about that."""
+
+class HistoryQuery(Paged):
+    """`before`: only events older than that id. `event`, `subject`, `actor`: of that kind, about that, by them.
+
+    `since`: only what happened at that time or later, such as `2026-01-31T12:00:00Z` (without a zone: UTC).
+    """
 
     before: Sequence | None = None
     event: str | None = None
     subject: str | None = None
+    actor: str | None = None
+    since: datetime | None = None
 
 
 class HistoryEvent(Struct, rename="camel", omit_defaults=True):
@@ -33,23 +41,38 @@ class HistoryEvent(Struct, rename="camel", omit_defaults=True):
 
 
 class History(Struct, rename="camel"):
+    """`next` is the cursor of the following page, null on the last one."""
+
     events: list[HistoryEvent]
+    next: str | None = None
 
 
 async def get_history(parts: Parts, query: HistoryQuery) -> History:
     """What happened, newest first."""
+    bounds = (query.before, sequence(query.cursor, "history"))
     found = await parts.events.page(
-        before=query.before,
-        limit=query.limit,
+        before=min((bound for bound in bounds if bound is not None), default=None),
+        limit=query.limit + 1,
         kind=query.event,
         subject=query.subject,
+        actor=query.actor,
+        since=_stamp(query.since),
         newest_first=True,
     )
-    return History([history_event(event) for event in found])
+    shown, following = page(found, query.limit, "history", lambda event: event.seq)
+    return History([history_event(event) for event in shown], following)
+
+
+def _stamp(moment: datetime | None) -> str | None:
+    """A time as the history writes them. One that no clock of ours ever showed is as good as the nearest that did."""
+    if moment is None:
+        return None
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return timestamp(min(max(seconds, 0.0), _LAST_SECOND))
 
 
 def history_event(event: Event) -> HistoryEvent:
-    metadata = {name: value for name, value in event.data.items() if name != "modelId"}
+    metadata = _facts(event.data)
     return HistoryEvent(
         id=str(event.seq),
         event=event.kind,
@@ -59,6 +82,18 @@ def history_event(event: Event) -> HistoryEvent:
         model_id=event.data.get("modelId"),
         metadata=metadata or None,
     )
+
+
+def _facts(data: dict[str, Any]) -> dict[str, Any]:
+    """What is told of an event: a job's result and error lie flat in it, as the original's clients read them."""
+    told = {name: value for name, value in data.items() if name not in ("modelId", "result", "error")}
+    told |= data.get("result") or {}
+    error = data.get("error")
+    if isinstance(error, dict):
+        told |= {"error": error.get("sentence"), "errorCode": error.get("code"), "hint": error.get("hint")}
+    elif error is not None:
+        told["error"] = error
+    return told
 
 
 ROUTES = (Route("GET", "/history", get_history),)

@@ -7,10 +7,10 @@ from msgspec import Struct
 from model_manager.commands import Parts
 from model_manager.http.routing import Request, Route
 from model_manager.jobs.job import Job, JobStatus
-from model_manager.web.paging import Limited, Tail
+from model_manager.web.paging import Paged, Tail, page, sequence
 
 
-class JobsQuery(Limited):
+class JobsQuery(Paged):
     status: JobStatus | None = None
     type: str | None = None
 
@@ -57,7 +57,10 @@ class JobView(Struct, rename="camel"):
 
 
 class JobList(Struct, rename="camel"):
+    """`next` is the cursor of the following page, null on the last one."""
+
     jobs: list[JobView]
+    next: str | None = None
 
 
 class JobLog(Struct, rename="camel"):
@@ -67,8 +70,10 @@ class JobLog(Struct, rename="camel"):
 
 async def list_jobs(parts: Parts, query: JobsQuery) -> JobList:
     """Jobs, newest first."""
-    found = await parts.jobs.list(limit=query.limit, status=query.status, kind=query.type)
-    return JobList([job_view(job) for job in found])
+    before = sequence(query.cursor, "jobs")
+    found = await parts.jobs.list(limit=query.limit + 1, status=query.status, kind=query.type, before=before)
+    shown, following = page(found, query.limit, "jobs", lambda job: job.seq)
+    return JobList([job_view(job) for job in shown], following)
 
 
 async def get_job(parts: Parts, job_id: str) -> JobView:
