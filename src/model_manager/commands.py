@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from sqlite3 import Connection
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from model_manager.catalog.catalog import Catalog
 from model_manager.catalog.entry import Entry
@@ -17,7 +17,7 @@ from model_manager.errors import Conflict, InvalidRequest, NotFound
 from model_manager.events import Event, EventLog, Subscription
 from model_manager.jobs.job import Job
 from model_manager.jobs.queue import Jobs
-from model_manager.metrics import Metrics
+from model_manager.metrics import History, Metrics
 from model_manager.serving import ledger
 from model_manager.serving.activation import Result, current
 from model_manager.serving.control import SlotLoop
@@ -62,6 +62,8 @@ class Parts(Struct):
     metrics: Metrics
     places: Places
     problems: Callable[[], list[str]]
+    connections: Callable[[], int] = lambda: 0
+    samples: History = field(default_factory=History)
 
     @property
     def slots(self) -> tuple[str, ...]:

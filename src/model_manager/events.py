@@ -155,6 +155,11 @@ class EventLog:
         for subscription in tuple(self._subscriptions):
             subscription.end()
 
+    @property
+    def subscribers(self) -> int:
+        """How many read the live feed now."""
+        return len(self._subscriptions)
+
     async def prune(self) -> int:
         """Forget what is too old or too much; returns how many events that were.
 
