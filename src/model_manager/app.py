@@ -222,7 +222,11 @@ async def _build(settings: Settings, database: Database, token: str) -> _House:
         concurrency=settings.job_concurrency, log_folder=settings.state_path / "logs" / "jobs",
         environment=outside(),
     )  # fmt: skip
-    relay, targets, metrics = Relay(), Targets(settings.active_slot), Metrics()
+    relay, metrics = Relay(), Metrics()
+    targets = Targets(
+        settings.active_slot, settings.slots, wait=settings.switch_wait, queue=settings.switch_queue,
+        entry_of=catalog.id_of,
+    )  # fmt: skip
     supervisor, watchdog = Supervisor(), Watchdog()
     runtimes = Runtimes(settings.runtimes_path, log.warning)
     platform = await _platform(settings, store, relay, runtimes)

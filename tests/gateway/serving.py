@@ -3,51 +3,39 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
 
-from model_manager.errors import NotFound, Unavailable
-from model_manager.gateway import Target, routes
+from model_manager.gateway import routes
 from model_manager.http.application import application
 from model_manager.relay import Relay
+from model_manager.serving.targets import Coming, Only, Target, Targets
 from tests.relay.upstream import Talk, Upstream
 
 CHAT = "/v1/chat/completions"
 
 
-class Slots:
-    """Two slots as the composition root would show them; `found` and `in_flight` say what the gateway did."""
+class Slots(Targets):
+    """Two slots that serve and one that does not yet; `found` and `busy` say what the gateway did."""
 
-    def __init__(self, url: str, other: str = "http://127.0.0.1:1") -> None:
-        self.targets = {
-            "demo": Target(slot="active-llm", url=url, key="upstream-k3y", served_name="served-demo"),
-            "other": Target(slot="second", url=other, key=None, served_name="other"),
-        }
+    def __init__(self, url: str, other: str = "http://127.0.0.1:1", wait: float = 0.0) -> None:
+        super().__init__("active-llm", ("second", "third"), wait=wait, queue=2, entry_of={"idle": "idle"}.get)
+        demo = Target("active-llm", url, "upstream-k3y", "served-demo", "demo")
+        self.open(demo)
+        self.open(Target("second", other, None, "other", "other"))
+        self.expect("third", Coming("late", frozenset({"late"}), "starting"))
         self.found: list[str | None] = []
-        self.in_flight = 0
 
-    def find(self, model: str | None) -> Target:
+    def find(self, model: str | None, only: Only = None) -> Target:
         self.found.append(model)
-        if model == "starting":
-            raise Unavailable("The model 'starting' is being started.", "Ask again soon.", retry_after=2)
-        try:
-            return self.targets[model or "demo"]
-        except KeyError:
-            raise NotFound(f"The model {model!r} is not served; active: demo, other.") from None
+        return super().find(model, only)
 
-    def models(self) -> list[dict[str, Any]]:
-        return [{"id": name, "object": "model", "created": 0, "owned_by": "x"} for name in self.targets]
-
-    @contextmanager
-    def lease(self, target: Target) -> Iterator[None]:
-        self.in_flight += 1
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
+    @property
+    def busy(self) -> int:
+        return self.in_flight("active-llm") + self.in_flight("second")
 
 
 class Gateway:

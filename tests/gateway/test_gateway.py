@@ -42,7 +42,7 @@ async def test_a_request_reaches_the_model_s_server_under_its_name(path: str) ->
         asked = upstream.requests[0]
         assert asked.line == f"POST {path} HTTP/1.1".encode()
         assert json.loads(asked.body) == {"model": "served-demo", "input": "x"}
-        assert gateway.slots.in_flight == 0
+        assert gateway.slots.busy == 0
 
 
 @pytest.mark.parametrize("body", [{}, {"model": None}, {"model": ""}])
@@ -97,7 +97,7 @@ async def test_w13_only_known_ids_are_routed(model: str) -> None:
         answer = await gateway.ask({"model": model})
         assert answer.status == 404
         assert (answer.error["code"], answer.error["param"]) == ("model_not_found", "model")
-        assert "active: demo, other" in answer.error["message"]
+        assert "Active now: demo, other." in answer.error["message"]
         assert upstream.connections == 0
 
 
@@ -144,9 +144,10 @@ async def test_bodies_beyond_32_mib_are_413() -> None:
 
 async def test_unavailable_models_are_503_with_the_time_to_wait() -> None:
     async with serving(Slots("http://127.0.0.1:1")) as gateway:
-        answer = await gateway.ask({"model": "starting"})
+        answer = await gateway.ask({"model": "late"})
         assert (answer.status, answer.error["type"]) == (503, "server_error")
-        assert answer.error["message"] == "The model 'starting' is being started. Ask again soon."
+        message = "late is on its way in slot third (starting). Ask again in a moment."
+        assert answer.error["message"] == message
         assert answer.header("retry-after") == "2"
 
 
@@ -162,11 +163,19 @@ async def test_models() -> None:
     async with serving(Slots("http://127.0.0.1:1")) as gateway:
         listed = json.loads((await gateway.ask(method="GET", path="/v1/models")).body)
         assert listed["object"] == "list"
-        assert [model["id"] for model in listed["data"]] == ["demo", "other"]
-        assert json.loads((await gateway.ask(method="GET", path="/v1/models/demo")).body) == listed["data"][0]
+        shown = [(model["id"], model["slot"], model["root"]) for model in listed["data"]]
+        assert shown == [
+            ("active-llm", "active-llm", "demo"),
+            ("demo", "active-llm", "demo"),
+            ("served-demo", "active-llm", "demo"),
+            ("second", "second", "other"),
+            ("other", "second", "other"),
+            ("third", "third", "late"),
+        ]
+        assert json.loads((await gateway.ask(method="GET", path="/v1/models/demo")).body) == listed["data"][1]
         absent = await gateway.ask(method="GET", path="/v1/models/a/b")
         assert (absent.status, absent.error["code"]) == (404, "model_not_found")
-        assert "served: demo, other" in absent.error["message"]
+        assert "Served: active-llm, demo, served-demo, second, other, third." in absent.error["message"]
 
 
 # ── headers ──────────────────────────────────────────────────────────────────────────────────
@@ -340,7 +349,7 @@ async def test_w5_a_stream_that_breaks_says_so_and_does_not_end() -> None:
         assert b"[DONE]" not in answer.body
         assert not answer.complete
         assert len(upstream.requests) == 1  # and nothing is asked again
-        await until(lambda: gateway.slots.in_flight == 0)
+        await until(lambda: gateway.slots.busy == 0)
 
 
 async def test_w5_an_event_cut_in_two_does_not_swallow_the_error() -> None:
@@ -472,7 +481,7 @@ async def test_w8_a_client_that_leaves_stops_the_generation(talk: Talk) -> None:
         if talk in (within_a_stream, within_a_busy_stream):
             await client.reader.readuntil(b"data: 1")
         client.leave()
-        await until(lambda: upstream.left == 1 and gateway.slots.in_flight == 0, timeout=1)
+        await until(lambda: upstream.left == 1 and gateway.slots.busy == 0, timeout=1)
         await until(lambda: gateway.statuses)
         assert gateway.statuses == [200 if talk in (within_a_stream, within_a_busy_stream) else 499]
 
@@ -484,7 +493,7 @@ async def test_w8_many_clients_that_leave_at_once_leave_nothing_behind() -> None
         await until(lambda: len(upstream.requests) == 100)
         for client in clients:
             client.leave()
-        await until(lambda: upstream.left == 100 and gateway.slots.in_flight == 0, timeout=5)
+        await until(lambda: upstream.left == 100 and gateway.slots.busy == 0, timeout=5)
         upstream.talk = answering(GOOD)
         assert (await gateway.ask({})).status == 200
 
@@ -578,7 +587,7 @@ async def test_w9_a_slow_reader_makes_the_server_wait_and_is_cut_off() -> None:
         await client.send({"stream": True})
         await client.reader.readuntil(b"\r\n\r\n")
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await until(lambda: upstream.left == 1 and gateway.slots.in_flight == 0)
+        await until(lambda: upstream.left == 1 and gateway.slots.busy == 0)
         assert upstream.sent < 64 * 1024 * 1024
         client.leave()
 

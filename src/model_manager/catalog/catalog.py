@@ -101,6 +101,12 @@ class Catalog:
             f"{shown} is not in the catalog at revision {snapshot.revision[:12]}.", self._hint(id_or_alias)
         )
 
+    def id_of(self, name: str) -> str | None:
+        """The id of the entry that is meant by an id, an alias or the name its server reports."""
+        items, id_ = self._snapshot.items, self._snapshot.names.get(name)
+        served = (one for one, item in items.items() if item.entry.served_name == name)
+        return id_ or next(served, None)
+
     def _hint(self, name: str) -> str:
         for problem in self._snapshot.problems:
             if problem.severity == "error" and problem.file.rpartition("/")[2] == f"{name}.json":

@@ -1,6 +1,6 @@
 """The OpenAI-compatible front of the slots. Bytes pass as they come; nothing here starts or stops a model."""
 
 from model_manager.gateway.routes import routes
-from model_manager.gateway.targets import Target, Targets
+from model_manager.serving.targets import Target, Targets
 
 __all__ = ["Target", "Targets", "routes"]

@@ -6,7 +6,7 @@ not for a model. Towards the client all go but those that speak for the server i
 
 from collections.abc import Iterable
 
-from model_manager.gateway.targets import Target
+from model_manager.serving.targets import Target
 
 Headers = list[tuple[bytes, bytes]]
 

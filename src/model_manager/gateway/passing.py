@@ -11,11 +11,13 @@ from starlette.types import Message, Receive, Scope, Send
 from model_manager.errors import ModelManagerError, UpstreamError
 from model_manager.gateway.bodies import MAX_BODY, model_of, parse_fields, with_model
 from model_manager.gateway.headers import Headers, to_client, to_server
-from model_manager.gateway.openai_errors import error_event, error_response
+from model_manager.gateway.missing import is_of_the_path, no_endpoint
+from model_manager.gateway.permission import only_of
 from model_manager.gateway.presence import ClientPresence
-from model_manager.gateway.targets import Target, Targets
+from model_manager.gateway.shapes import shape_of
 from model_manager.http.parsing import check_json_type, header, read_body
 from model_manager.relay import Relay, Response
+from model_manager.serving.targets import Target, Targets
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class Passage:
         **timeouts: float,
     ) -> None:
         self._path = path
+        self._shape = shape_of(path)
         self._targets = targets
         self._relay = relay
         self._slow_reader_timeout = slow_reader_timeout
@@ -53,12 +56,12 @@ class Passage:
         try:
             check_json_type(header(scope, b"content-type"))
             fields = parse_fields(await read_body(scope, receive, MAX_BODY))
-            # No await between these two: whoever switches models sees the lease or was seen by `find`.
-            target = self._targets.find(model_of(fields))
-            with self._targets.lease(target):
-                body = with_model(fields, target.served_name)
-                del fields
-                async with ClientPresence(receive) as presence:
+            async with ClientPresence(receive) as presence:
+                # Nothing is awaited between these two: whoever switches models sees the lease or was waited for.
+                target = await self._targets.wait_for(model_of(fields), only_of(scope))
+                with self._targets.lease(target):
+                    body = with_model(fields, target.served_name)
+                    del fields
                     await self._pass(scope, body, target, presence, send)
         except ClientDisconnect:
             log.info("499: the client left %s before its answer ended", self._path)
@@ -66,7 +69,7 @@ class Passage:
         except ModelManagerError as error:  # only ever before the answer began
             if error.status >= 500:
                 log.warning("%s: %d, %s", self._path, error.status, error.sentence)
-            await error_response(error)(scope, receive, send)
+            await self._shape.response(error)(scope, receive, send)
 
     async def _pass(
         self, scope: Scope, body: bytes, target: Target, presence: ClientPresence, send: Send
@@ -83,9 +86,21 @@ class Passage:
             _refuse_what_is_not_for_the_client(response, target)
             headers = to_client(response.headers, target)
             if response.length is not None and response.length <= WHOLE:
-                await _send_whole(response, headers, presence, send)
+                await self._send_whole(response, headers, target, presence, send)
             else:
                 await self._stream(response, headers, presence, send)
+
+    async def _send_whole(
+        self, response: Response, headers: Headers, target: Target, presence: ClientPresence, send: Send
+    ) -> None:
+        body = await response.read(WHOLE)
+        if response.status == 404 and not response.header(b"content-encoding") and is_of_the_path(body):
+            raise no_endpoint(self._path, target)
+        if response.status not in (204, 304):
+            headers.append((b"content-length", b"%d" % len(body)))
+        presence.stop()
+        await send(_start(response.status, headers))
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _stream(
         self, response: Response, headers: Headers, presence: ClientPresence, send: Send
@@ -109,7 +124,7 @@ class Passage:
             log.warning("%s: cut off, %s", self._path, error.sentence)
             if events and response.header(b"content-encoding") is None:
                 with suppress(_SlowReader):
-                    await self._send_piece(error_event(error), send)
+                    await self._send_piece(self._shape.event(error), send)
             return  # without a last message: the HTTP server closes the connection and no end is faked
         except _SlowReader:
             log.info("%s: the client took nothing for too long and was cut off", self._path)
@@ -130,15 +145,6 @@ class Passage:
 
 class _SlowReader(Exception):
     pass
-
-
-async def _send_whole(response: Response, headers: Headers, presence: ClientPresence, send: Send) -> None:
-    body = await response.read(WHOLE)
-    if response.status not in (204, 304):
-        headers.append((b"content-length", b"%d" % len(body)))
-    presence.stop()
-    await send(_start(response.status, headers))
-    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _refuse_what_is_not_for_the_client(response: Response, target: Target) -> None:

@@ -1,24 +1,32 @@
 """The paths of the gateway. Who may use them was decided before."""
 
-from typing import Any
-
-import msgspec
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from model_manager.errors import MethodNotAllowed, ModelManagerError, NotFound
-from model_manager.gateway.openai_errors import error_response
+from model_manager.errors import MethodNotAllowed
+from model_manager.gateway.listing import Models
 from model_manager.gateway.passing import Passage
-from model_manager.gateway.targets import Targets
+from model_manager.gateway.shapes import shape_of
 from model_manager.relay import Relay
+from model_manager.serving.targets import Targets
 
-PASSED_ON = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
+PASSED_ON = {
+    "/v1/chat/completions": "Answer a conversation",
+    "/v1/completions": "Complete a text",
+    "/v1/embeddings": "Turn texts into vectors",
+    "/v1/responses": "Answer, in OpenAI's Responses API",
+    "/v1/responses/input_tokens": "Count the tokens of a request to /v1/responses",
+    "/v1/messages": "Answer, in Anthropic's Messages API",
+    "/v1/messages/count_tokens": "Count the tokens of a request to /v1/messages",
+    "/v1/rerank": "Order documents by how well they answer a query",
+    "/v1/score": "Score pairs of texts",
+}
+"""What goes to the model's server under the same path, where its engine has it; each with its summary."""
 
 
 def routes(targets: Targets, relay: Relay, **timeouts: float) -> list[BaseRoute]:
     """`/v1/…` for a Starlette router. `timeouts` in seconds: `first_byte_timeout`, `idle_timeout`, …"""
-    models = _Models(targets)
+    models = Models(targets)
     return [
         Route("/v1/models", _Only("GET", models)),
         Route("/v1/models/{model:path}", _Only("GET", models)),
@@ -27,7 +35,7 @@ def routes(targets: Targets, relay: Relay, **timeouts: float) -> list[BaseRoute]
 
 
 class _Only:
-    """An endpoint for one method; others get 405 in OpenAI's words."""
+    """An endpoint for one method; others get 405 in the words of its API."""
 
     def __init__(self, method: str, app: ASGIApp) -> None:
         self._allowed = (method, "HEAD") if method == "GET" else (method,)
@@ -38,32 +46,5 @@ class _Only:
             await self._app(scope, receive, send)
             return
         sentence = f"{scope['path']} answers {self._allowed[0]}, not {scope['method'][:20]}."
-        await error_response(MethodNotAllowed(sentence, allow=self._allowed))(scope, receive, send)
-
-
-class _Models:
-    """The list of models that can be asked now, or one of it."""
-
-    def __init__(self, targets: Targets) -> None:
-        self._targets = targets
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            response = _json(self._answer(scope["path_params"].get("model")))
-        except ModelManagerError as error:
-            response = error_response(error)
-        await response(scope, receive, send)
-
-    def _answer(self, name: str | None) -> dict[str, Any]:
-        models = self._targets.models()
-        if name is None:
-            return {"object": "list", "data": models}
-        for model in models:
-            if model.get("id") == name:
-                return model
-        served = ", ".join(str(model.get("id")) for model in models) or "none"
-        raise NotFound(f"The model {name[:100]!r} is not served now; served: {served}.")
-
-
-def _json(value: dict[str, Any]) -> Response:
-    return Response(msgspec.json.encode(value), headers={"content-type": "application/json"})
+        error = MethodNotAllowed(sentence, allow=self._allowed)
+        await shape_of(scope["path"]).response(error)(scope, receive, send)

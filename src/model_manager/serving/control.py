@@ -287,6 +287,7 @@ class SlotLoop:
         await self._do.database.write(
             lambda txn: ledger.settle(txn, self._do.events, row, "failed", failure, "system")
         )
+        self._do.targets.give_up(self.slot, failure.reason)
         self._forget(row)
         self._do.metrics.activation_ended(self.slot, "failed")
         self.poke()
