@@ -46,6 +46,7 @@ from model_manager.settings import Settings, outside, read_token
 from model_manager.state.database import Database, Transaction
 from model_manager.supervision import Supervisor, Watchdog
 from model_manager.web import routes
+from model_manager.web.metrics_history import keep_history
 from model_manager.weights.job import INSTALL
 from model_manager.weights.store import WeightStore
 from model_manager.weights.uri import folder_of
@@ -140,6 +141,7 @@ class _House:
         self.supervisor.start("the catalog", self.parts.catalog.run)
         self.supervisor.start("the job runner", self.parts.jobs.run)
         self.supervisor.start("the history's pruning", self._prune)
+        self.supervisor.start("the history of the numbers", lambda: keep_history(self.parts))
         for name, loop in self.parts.loops.items():
             self.supervisor.start(f"slot {name}", loop.run)
         self.reading = asyncio.create_task(self._read_runtimes(), name="runtimes")
@@ -161,6 +163,8 @@ class _House:
                 timeout_graceful_shutdown=max(1, int(settings.shutdown_timeout)),
             )
         )  # fmt: skip
+        connections = self.server.server_state.connections
+        self.parts.connections = lambda: len(connections)
         await self.server.serve(sockets=[listener])
         self.stop.set()
 

@@ -10,13 +10,14 @@ from model_manager.web import (
     health,
     history,
     jobs,
+    metrics_history,
     models,
     slots,
     system,
     weights,
 )
 
-NOUNS = (health, system, models, active, catalog, weights, jobs, history, events, slots, activations)
+NOUNS = (health, metrics_history, system, models, active, catalog, weights, jobs, history, events, slots, activations)
 
 
 def routes(parts: Parts) -> list[Route]:
