@@ -22,6 +22,9 @@ IDLE_TIMEOUT = 120.0
 KEEP_SECONDS = 4.0
 """How long an unused connection is kept: less than the 5 s after which uvicorn and llama.cpp close it."""
 
+TICK = 0.1
+"""Seconds between two looks at the clock: how exact deadlines and the end of unused connections are."""
+
 KEEP_COUNT = 128
 """Unused connections kept per origin; a burst's other ones are closed."""
 
@@ -38,6 +41,7 @@ class Relay:
     def __init__(self) -> None:
         self._idle: dict[Origin, dict[Connection, None]] = {}  # oldest first
         self._all: set[Connection] = set()
+        self._clock: asyncio.TimerHandle | None = None  # while there are connections
         self._closed = False
 
     async def request(
@@ -143,14 +147,25 @@ class Relay:
                 f"cannot connect to {origin}: {_reason(error)}", "Is the model server running?"
             ) from error
         self._all.add(connection)
+        if self._clock is None:
+            self._clock = loop.call_later(TICK, self._tick, loop)
         return connection
 
     def _keep(self, connection: Connection) -> None:
         resting = self._idle.setdefault(connection.origin, {})
         resting[connection] = None
-        connection.expiry = connection.loop.call_later(KEEP_SECONDS, self._expire, connection)
+        connection.kept_until = connection.loop.time() + KEEP_SECONDS
         if len(resting) > KEEP_COUNT or self._closed:
             self._expire(next(iter(resting)))
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for connection in list(self._all):
+            if connection.kept_until is None:
+                connection.look_at_the_clock(now)
+            elif now >= connection.kept_until:
+                self._expire(connection)
+        self._clock = loop.call_later(TICK, self._tick, loop) if self._all else None
 
     def _expire(self, connection: Connection) -> None:
         self._forget(connection)
@@ -158,10 +173,9 @@ class Relay:
 
     def _forget(self, connection: Connection) -> None:
         """It rests no longer, be it taken, expired or lost."""
-        if connection.expiry is None:
+        if connection.kept_until is None:
             return
-        connection.expiry.cancel()
-        connection.expiry = None
+        connection.kept_until = None
         resting = self._idle[connection.origin]
         del resting[connection]
         if not resting:

@@ -27,13 +27,14 @@ class Connection(asyncio.Protocol):
         self.origin = origin
         self.reused = False  # it has carried an exchange before, so the server may be about to close it
         self.answered = False  # a byte of the current answer has arrived
-        self.expiry: asyncio.TimerHandle | None = None  # set by the pool while the connection rests in it
+        self.kept_until: float | None = None  # set by the pool while the connection rests in it
         self.gone: asyncio.Future[None] = self.loop.create_future()
         self._on_free = on_free
         self._on_lost = on_lost
         self._parser = httptools.HttpResponseParser(self)
         self._response: Response | None = None
         self._writable: asyncio.Future[None] | None = None
+        self._poll: select.poll | None = None
         self._sending = False
         self._reset()
 
@@ -79,12 +80,19 @@ class Connection(asyncio.Protocol):
         """Whether a request may be written: open, and neither an end nor stray bytes wait in the socket."""
         if self._transport.is_closing():
             return False
-        poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not poll.poll(0)
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not self._poll.poll(0)
+
+    def look_at_the_clock(self, now: float) -> None:
+        """Called again and again by the pool; one clock for all is cheaper than a timer for each wait."""
+        if self._response is not None and now >= self._response.silent_at:
+            self._response.on_silence()
 
     def pause_reading(self) -> None:
-        self._transport.pause_reading()
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         if not self._transport.is_closing():
@@ -101,6 +109,7 @@ class Connection(asyncio.Protocol):
             return
         self.answered = True
         self._bodiless += len(data)
+        response = self._response
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -113,6 +122,7 @@ class Connection(asyncio.Protocol):
                 self.fail(self._too_large())
         if self._complete:
             self._finish()
+        response.on_read()
 
     def connection_lost(self, exc: Exception | None) -> None:
         response = self._response
@@ -120,6 +130,7 @@ class Connection(asyncio.Protocol):
             if self._until_close and exc is None:
                 self._response = None
                 response.on_end()
+                response.on_read()
             else:
                 self.fail(UpstreamError(self._how_it_broke(response)))
         self.resume_writing()

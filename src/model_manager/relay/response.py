@@ -1,6 +1,8 @@
 """One answer on its way: filled by the connection's parser, emptied by whoever asked."""
 
 import asyncio
+from collections.abc import Callable
+from math import inf
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,7 @@ class Response:
         self.headers: list[tuple[bytes, bytes]] = []
         self.length: int | None = None
         self.received = 0
+        self.silent_at = inf  # when the wait for the server is over, on the event loop's clock
         self._connection = connection
         self._loop = connection.loop
         self._patience = first_byte_timeout  # for the head and the first byte of the body, then:
@@ -36,6 +39,8 @@ class Response:
         self._ended = False
         self._error: UpstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._sink: Callable[[bytes], None] | None = None
+        self._on_hold = False
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header, by its lower-case name."""
@@ -49,13 +54,7 @@ class Response:
             if self._ended:
                 raise StopAsyncIteration
             await self._more()
-        chunk = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self._patience = self._idle_timeout
-        if self._held >= HIGH_WATER and not self._ended:
-            self._connection.resume_reading()
-        self._held = 0
-        return chunk
+        return self._take()
 
     async def read(self, max_bytes: int) -> bytes:
         """The whole body; UpstreamError (and the connection closed) when it is longer than `max_bytes`."""
@@ -68,6 +67,30 @@ class Response:
                 raise UpstreamError(f"{self._connection.origin} answered with more than {max_bytes} bytes")
             chunks.append(chunk)
         return b"".join(chunks)
+
+    async def pour(self, sink: Callable[[bytes], None]) -> None:
+        """Hand the rest of the body to `sink` as it comes; returns and raises as iterating does.
+
+        `sink` is called while the socket is read, so that no task wakes up for a piece. It must not wait: when
+        it has enough, `hold` the body, and `release` it later.
+        """
+        self._sink = sink
+        self._hand_on()
+        while not self._ended:
+            await self._more()
+
+    def hold(self) -> None:
+        """Make the model server wait; its silence is then ours and has no limit."""
+        self._on_hold = True
+        self.silent_at = inf
+        if not self._ended:
+            self._connection.pause_reading()
+
+    def release(self) -> None:
+        self._on_hold = False
+        self.silent_at = self._loop.time() + self._idle_timeout
+        if not self._ended:
+            self._connection.resume_reading()
 
     def close(self) -> None:
         """Done with it: before the end this closes the connection, after it nothing is left to do."""
@@ -101,45 +124,67 @@ class Response:
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(self._patience, self._expire)
+        self.silent_at = inf if self._on_hold else self._loop.time() + self._patience
         try:
             await self._waiter
         except asyncio.CancelledError:
             self.close()
             raise
         finally:
-            timer.cancel()
+            self.silent_at = inf
             self._waiter = None
 
-    def _expire(self) -> None:
+    def _take(self) -> bytes:
+        chunk = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        if self._held >= HIGH_WATER and not self._ended:
+            self._connection.resume_reading()
+        self._held = 0
+        self._patience = self._idle_timeout
+        return chunk
+
+    def _hand_on(self) -> None:
+        if self._chunks and self._sink is not None:
+            self._sink(self._take())
+
+    # ── for the connection: arriving ─────────────────────────────────────────────────────────
+
+    def on_head(self, status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> None:
+        self.status, self.headers, self.length = status, headers, length
+
+    def on_data(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self.received += len(chunk)
+        before, self._held = self._held, self._held + len(chunk)
+        if before < HIGH_WATER <= self._held and self._sink is None:
+            self._connection.pause_reading()
+
+    def on_end(self) -> None:
+        self._ended = True
+
+    def on_read(self) -> None:
+        """All that one read of the socket brought is here."""
+        if self._sink is None or self._ended:
+            self._hand_on()
+            self._wake()
+        elif self._chunks:
+            self._hand_on()
+            if not self._on_hold:  # as the sink may have asked just now
+                self.silent_at = self._loop.time() + self._idle_timeout
+
+    def on_error(self, error: UpstreamError) -> None:
+        self._hand_on()
+        self._error = error
+        self._wake()
+
+    def on_silence(self) -> None:
+        """The clock has passed `silent_at`."""
         origin, patience = self._connection.origin, self._patience
         what = (
             f"sent nothing more for {patience:g} s" if self.received else f"did not answer in {patience:g} s"
         )
         hint = "The model server may be overloaded or stuck; its log says more."
         self._connection.fail(UpstreamTimeout(f"{origin} {what}", hint))
-
-    # ── for the connection: arriving ─────────────────────────────────────────────────────────
-
-    def on_head(self, status: int, headers: list[tuple[bytes, bytes]], length: int | None) -> None:
-        self.status, self.headers, self.length = status, headers, length
-        self._wake()
-
-    def on_data(self, chunk: bytes) -> None:
-        self._chunks.append(chunk)
-        self.received += len(chunk)
-        before, self._held = self._held, self._held + len(chunk)
-        if before < HIGH_WATER <= self._held:
-            self._connection.pause_reading()
-        self._wake()
-
-    def on_end(self) -> None:
-        self._ended = True
-        self._wake()
-
-    def on_error(self, error: UpstreamError) -> None:
-        self._error = error
-        self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
