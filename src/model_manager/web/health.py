@@ -1,13 +1,12 @@
 """`/healthz`: the process answers. `/readyz`: it can do its work, or why not. `/metrics`: its numbers."""
 
-import asyncio
-
 from msgspec import Struct
 from starlette.responses import Response
 
 from model_manager.commands import Parts
 from model_manager.http.routing import Encoded, Reply, Request, Route
-from model_manager.metrics import Gauge, expose
+from model_manager.metrics import expose
+from model_manager.web.gauges import read_gauges
 
 
 class Health(Struct):
@@ -43,11 +42,7 @@ async def readyz(parts: Parts) -> Reply[Readiness]:
 
 async def metrics(parts: Parts, request: Request) -> Response:
     """The service's numbers, as Prometheus reads them."""
-    usage = await asyncio.to_thread(parts.weights.usage)
-    weights = Gauge(
-        "model_manager_weights_used_bytes", "Bytes all installed weights take.", {(): usage.installed}
-    )
-    exposition = expose(parts.metrics, [weights], request.header("accept") or "")
+    exposition = expose(parts.metrics, await read_gauges(parts), request.header("accept") or "")
     return Response(exposition.body, headers={"content-type": exposition.content_type})
 
 
