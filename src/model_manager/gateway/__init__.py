@@ -1,6 +1,7 @@
 """The OpenAI-compatible front of the slots. Bytes pass as they come; nothing here starts or stops a model."""
 
 from model_manager.gateway.routes import routes
+from model_manager.gateway.shapes import error_response
 from model_manager.serving.targets import Target, Targets
 
-__all__ = ["Target", "Targets", "routes"]
+__all__ = ["Target", "Targets", "error_response", "routes"]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model_manager import logs
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 Observe = Callable[[str, str | None, int, float], None]
 """(method, template of the route or None when no route matched, status, seconds), once per answered request."""
 
+Respond = Callable[[ModelManagerError, str, str], Response]
+"""(error, path, request id) -> how it is told."""
+
 GONE = 499
 """The status told of requests whose client left before it was answered; nginx's word for it."""
 
@@ -30,8 +34,16 @@ _GOOD_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 class Context:
     """ASGI middleware around everything else. `closing` is handed to streams, which end when it is set."""
 
-    def __init__(self, app: ASGIApp, *, closing: asyncio.Event, observe: Observe | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        closing: asyncio.Event,
+        observe: Observe | None = None,
+        respond: Respond = problem_response,
+    ) -> None:
         self._app = app
+        self._respond = respond
         self._closing = closing
         self._observe = observe
 
@@ -68,7 +80,7 @@ class Context:
                 told = InternalError(request_id)
             # A response that has begun cannot take its status back: it is cut off instead.
             if not status:
-                await problem_response(told, quote(scope["path"][:200]), request_id)(scope, receive, sending)
+                await self._respond(told, quote(scope["path"][:200]), request_id)(scope, receive, sending)
         finally:
             if self._observe is not None:
                 route = getattr(scope.get("route"), "path", None)
