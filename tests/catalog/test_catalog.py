@@ -540,3 +540,40 @@ async def test_a_look_that_began_before_a_commit_does_not_answer_for_it(
     assert first.result().revision == "1" * 40
     assert [each.result().revision for each in later] == ["2" * 40] * 2
     assert remote.looks == 2, "those that came meanwhile share one look"
+
+
+async def test_a_refresh_in_the_background_is_one_look_more_however_often_it_is_asked_for(
+    repo: Repo, catalog_of: CatalogOf, events: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.put("a")
+    first = repo.commit()
+    source = FolderSource(repo.path)
+    looks, go_on = [], asyncio.Event()
+    fetch = source.fetch
+
+    async def slow() -> Tree:
+        looks.append(1)
+        await go_on.wait()
+        return await fetch()
+
+    monkeypatch.setattr(source, "fetch", slow)
+    catalog = catalog_of(source)
+    catalog.refresh_soon("webhook:github")
+    await until(lambda: looks)
+    for _ in range(5):
+        catalog.refresh_soon("webhook:gitlab")
+    go_on.set()
+    await until(lambda: catalog.status().revision == first and len(looks) == 2)
+    (event,) = await events.page(kind="catalog_refreshed")
+    assert event.actor == "webhook:github"
+    await catalog.aclose()
+
+
+async def test_a_refresh_in_the_background_that_fails_is_in_the_status(
+    tmp_path: Path, catalog_of: CatalogOf
+) -> None:
+    catalog = catalog_of(FolderSource(tmp_path / "nothing"))
+    catalog.refresh_soon("webhook:github")
+    await until(lambda: catalog.status().error)
+    assert "is not there" in (catalog.status().error or "")
+    assert catalog.status().hint == "It is read as soon as it appears; is the path right?"

@@ -33,8 +33,8 @@ _PATIENCE = 2.0  # seconds that a first fetch may take before what is remembered
 class CatalogStatus(Struct, frozen=True):
     """How the catalog is doing. `revision` is what is served; `loaded_at` when it was swapped in.
 
-    `age_seconds`: since the source last confirmed that this is the newest. `error` and `stale_since` are set while
-    the source fails. `count` is of entries, `problems` of errors and warnings.
+    `age_seconds`: since the source last confirmed that this is the newest. `error`, its `hint` and `stale_since` are
+    set while the source fails. `count` is of entries, `problems` of errors and warnings.
     """
 
     source: str
@@ -44,6 +44,7 @@ class CatalogStatus(Struct, frozen=True):
     age_seconds: float
     ready: bool
     error: str | None
+    hint: str
     stale_since: str | None
     count: int
     problems: int
@@ -79,6 +80,8 @@ class Catalog:
         self._loaded_at: str | None = None
         self._stale_since: str | None = None
         self._confirmed: float | None = None
+        self._asked_by: str | None = None
+        self._answering: asyncio.Task[None] | None = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -140,6 +143,7 @@ class Catalog:
             age_seconds=round(self._clock() - self._confirmed, 1) if self._confirmed is not None else 0.0,
             ready=bool(self._snapshot.revision),
             error=self._error,
+            hint=self._outcome.hint if self._outcome else "",
             stale_since=self._stale_since,
             count=len(self._snapshot.items),
             problems=len(self._snapshot.problems),
@@ -161,6 +165,17 @@ class Catalog:
                 raise Unavailable(self._outcome.sentence, self._outcome.hint) from self._outcome
             return self._snapshot
 
+    def refresh_soon(self, actor: str) -> None:
+        """Look at the source in the background. However often this is asked for during a look, one more follows it."""
+        self._asked_by = actor
+        if self._answering is None or self._answering.done():
+            self._answering = asyncio.create_task(self._answer(), name="catalog refresh")
+
+    async def _answer(self) -> None:
+        while (actor := self._asked_by) is not None:
+            self._asked_by = None
+            await self._quiet(actor)
+
     async def run(self) -> None:
         """Look at once, then every `interval`; after failures later and later, with jitter. Runs until cancelled."""
         first = asyncio.create_task(self._quiet())
@@ -177,6 +192,9 @@ class Catalog:
 
     async def aclose(self) -> None:
         """Let go of the source."""
+        if self._answering is not None:
+            self._answering.cancel()
+            await asyncio.wait({self._answering})
         await self._source.aclose()
 
     def _delay(self) -> float:
@@ -186,9 +204,9 @@ class Catalog:
         later: float = self._interval * 2 ** min(self._failures - 1, 16)
         return min(later, limit) * random.uniform(0.8, 1.2)
 
-    async def _quiet(self) -> None:
+    async def _quiet(self, actor: str = "system") -> None:
         try:
-            await self.refresh()
+            await self.refresh(actor)
         except Unavailable:
             pass  # noted in the status
         except Exception:

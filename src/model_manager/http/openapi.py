@@ -11,7 +11,6 @@ from starlette.responses import Response
 from model_manager.http.auth import access
 from model_manager.http.problems import MEDIA_TYPE, Problem
 from model_manager.http.routing import PATH_PARAMETER, Encoded, NoQuery, Reply, Route, union_members
-from model_manager.http.sse import EventStream
 
 REF = "#/components/schemas/{name}"
 
@@ -57,6 +56,8 @@ def _operation(route: Route, schema_of: dict[Any, Any], components: dict[str, An
             "required": not wanted.body_optional,
             "content": {"application/json": {"schema": schema_of[wanted.body]}},
         }
+    if wanted.raw:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": {}}}}
     return operation
 
 
@@ -81,7 +82,7 @@ def _responses(route: Route, schema_of: dict[Any, Any]) -> Iterator[tuple[str, d
         content["application/json"] = {"schema": usual[0] if len(usual) == 1 else {"anyOf": usual}}
     for member in union_members(route.signature.returns):
         if _is_response(member):
-            media_type = "text/event-stream" if member is EventStream else "text/plain"
+            media_type = member.media_type or "text/plain"
             content[media_type] = {"schema": {"type": "string"}}
     yield str(route.status), {"description": HTTPStatus(route.status).phrase, "content": content}
     for status, kind in route.also.items():

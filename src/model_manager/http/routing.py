@@ -6,7 +6,8 @@
     Route("POST", "/jobs/{job_id}/cancel", cancel_job)
 
 The first parameter is the context that `bound` gave the route. The others are found by name: those of the
-path, `query` (a Struct), `body` (a Struct, or `Struct | None` when it may be left out) and `request`.
+path, `query` (a Struct), `body` (a Struct, or `Struct | None` when it may be left out), `raw` (the body's bytes as
+they came, where a signature is over them) and `request`.
 A handler returns a Struct, `Encoded` bytes, a `Reply` (for another status or headers) or a Starlette
 response such as `EventStream`, and raises ModelManagerError for everything else. `openapi.py` reads the same signature.
 """
@@ -87,6 +88,7 @@ class Signature:
     query: type[Struct]
     body: type[Struct] | None
     body_optional: bool
+    raw: bool
     request: bool
     returns: Any
 
@@ -123,6 +125,8 @@ class Route:
                 arguments["body"] = parse_body(data, wanted.body)
             else:
                 arguments["body"] = None
+        if wanted.raw:
+            arguments["raw"] = data
         if wanted.request:
             arguments["request"] = Request(scope)
         return self._response(await self.handler(self.context, **arguments))
@@ -200,7 +204,7 @@ def _read_signature(route: Route) -> Signature:
     _, *names = signature(route.handler).parameters
     hints = get_type_hints(route.handler, include_extras=True)
     path = tuple(match["name"] for match in PATH_PARAMETER.finditer(route.path))
-    if unlike := (set(names) - {"query", "body", "request"}) ^ set(path):
+    if unlike := (set(names) - {"query", "body", "raw", "request"}) ^ set(path):
         raise TypeError(f"{route.method} {route.path}: path and handler disagree about {sorted(unlike)}")
     body = [member for member in union_members(hints.get("body")) if member is not NoneType]
     return Signature(
@@ -208,6 +212,7 @@ def _read_signature(route: Route) -> Signature:
         query=hints.get("query", NoQuery),
         body=body[0] if body else None,
         body_optional=NoneType in union_members(hints.get("body")),
+        raw="raw" in names,
         request="request" in names,
         returns=hints["return"],
     )
