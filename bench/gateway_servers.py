@@ -17,10 +17,12 @@ import uvloop
 
 from model_manager.gateway import Target, routes
 from model_manager.http.application import application
+from model_manager.http.auth import Auth
 from model_manager.http.protocol import BoundedProtocol
 from model_manager.metrics import Metrics
 from model_manager.relay import Relay
 from model_manager.serving.targets import Targets
+from model_manager.tokens import Keyring
 
 TOKEN = "a-token-of-thirty-two-characters"
 MODEL = "gpt-4o"
@@ -260,7 +262,7 @@ def gateway(port: int) -> Any:
             Target(slot, f"http://127.0.0.1:{port}", "a-key", f"served-{number}", f"model-{number}", names)
         )
     return application(
-        (), version="0", token=TOKEN, reads_open=False, closing=asyncio.Event(),
+        (), version="0", auth=Auth(Keyring(TOKEN), loopback=False), closing=asyncio.Event(),
         others=routes(targets, Relay()), observe=metrics.request,
     )  # fmt: skip
 

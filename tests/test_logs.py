@@ -21,7 +21,7 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     monkeypatch.setattr(logs, "_secrets", set())
-    monkeypatch.setattr(logs, "_pattern", None)
+    monkeypatch.setattr(logs, "_pattern", re.compile(logs._ISSUED))
     yield
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from model_manager import __version__, gateway, logs
 from model_manager.catalog.catalog import Catalog
@@ -27,6 +28,7 @@ from model_manager.commands import Parts, Places, Render
 from model_manager.errors import SettingsError, Unavailable
 from model_manager.events import EventLog
 from model_manager.http.application import application
+from model_manager.http.auth import Auth
 from model_manager.http.protocol import BoundedProtocol
 from model_manager.jobs.job import Job, WorkerSpec
 from model_manager.jobs.queue import Jobs
@@ -45,6 +47,7 @@ from model_manager.serving.targets import Targets
 from model_manager.settings import Settings, outside, read_token
 from model_manager.state.database import Database, Transaction
 from model_manager.supervision import Supervisor, Watchdog
+from model_manager.tokens import TokenFile, Tokens
 from model_manager.web import routes
 from model_manager.web.metrics_history import keep_history
 from model_manager.weights.job import INSTALL
@@ -62,6 +65,7 @@ class RunningService:
     token: str
     parts: Parts
     catalog_path: Path | None
+    asgi: ASGIApp
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -108,16 +112,17 @@ async def running(settings: Settings) -> AsyncIterator[RunningService]:
         listener = stack.enter_context(listen(settings.host, settings.server_port))
         database = await Database.open(settings.state_path)
         stack.push_async_callback(database.aclose)
-        house = await _build(settings, database, token)
+        house = await _build(settings, database, token, settings.api_token_file or made_here)
         stack.push_async_callback(house.aclose, settings.shutdown_timeout)
         url = url_of(settings.host, listener)
-        server = asyncio.create_task(house.http(listener, token, settings), name="http")
+        asgi = house.application(settings)
+        server = asyncio.create_task(house.http(listener, asgi, settings), name="http")
         house.serving_http = server
         house.start()
         if made_here is not None:
             log.info("the API token lies in %s", made_here)
         stack.enter_context(announced(settings.state_path, url))
-        yield RunningService(url, token, house.parts, house.catalog_path, house.stop)
+        yield RunningService(url, token, house.parts, house.catalog_path, asgi, house.stop)
 
 
 @dataclass
@@ -138,6 +143,7 @@ class _House:
 
     def start(self) -> None:
         self.supervisor.start("the watchdog", self.watchdog.run)
+        self.supervisor.start("the tokens", self.parts.tokens.run)
         self.supervisor.start("the catalog", self.parts.catalog.run)
         self.supervisor.start("the job runner", self.parts.jobs.run)
         self.supervisor.start("the history's pruning", self._prune)
@@ -146,19 +152,20 @@ class _House:
             self.supervisor.start(f"slot {name}", loop.run)
         self.reading = asyncio.create_task(self._read_runtimes(), name="runtimes")
 
-    async def http(self, listener: socket.socket, token: str, settings: Settings) -> None:
-        app = application(
+    def application(self, settings: Settings) -> ASGIApp:
+        return application(
             routes(self.parts),
             version=__version__,
-            token=token,
-            reads_open=is_loopback(settings.host),
+            auth=_auth(settings, self.parts.tokens),
             closing=self.closing,
             others=gateway.routes(self.parts.targets, self.relay),
             observe=self.parts.metrics.request,
         )
+
+    async def http(self, listener: socket.socket, asgi: ASGIApp, settings: Settings) -> None:
         self.server = HttpServer(
             uvicorn.Config(
-                app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, access_log=False,
+                asgi, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, access_log=False,
                 server_header=False, proxy_headers=False,
                 timeout_graceful_shutdown=max(1, int(settings.shutdown_timeout)),
             )
@@ -195,6 +202,7 @@ class _House:
                 await self.parts.jobs.aclose()
                 await self.parts.catalog.aclose()
                 await self.relay.aclose()
+                await self.parts.tokens.aclose()
         except TimeoutError:
             log.warning("not everything ended within %g s", seconds)
         self.watchdog.close()
@@ -208,10 +216,11 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-async def _build(settings: Settings, database: Database, token: str) -> _House:
+async def _build(settings: Settings, database: Database, token: str, token_path: Path | None) -> _House:
     logs.register_secret(token)
     logs.register_secret(settings.hub_token)
     events = EventLog(database, settings.events_keep, settings.events_keep_for)
+    tokens = await _tokens(settings, database, events, token, token_path)
     store = WeightStore(settings.weights_path, settings.disk_reserve)
     for sentence in await asyncio.to_thread(store.prepare):
         log.info("%s", sentence)
@@ -244,12 +253,32 @@ async def _build(settings: Settings, database: Database, token: str) -> _House:
     jobs.on_end(lambda job: _job_ended(job, loops, metrics))
     await database.write(lambda txn: _first_rows(txn, events, loops, database.recovered_from))
     parts = Parts(
-        version=__version__, started_at=time.time(), database=database, events=events, jobs=jobs,
+        version=__version__, started_at=time.time(), database=database, events=events, tokens=tokens, jobs=jobs,
         catalog=catalog, weights=store, platform=platform, targets=targets, loops=loops, metrics=metrics,
         default_slot=settings.active_slot, render=_renderer(settings, runtimes), places=_places(settings),
         problems=lambda: [*supervisor.problems(), *watchdog.problems()],
     )  # fmt: skip
     return _House(parts, supervisor, watchdog, relay, runtimes, catalog_path)
+
+
+async def _tokens(
+    settings: Settings, database: Database, events: EventLog, token: str, path: Path | None
+) -> Tokens:
+    def read() -> str:
+        return read_token(settings) or own_token(settings.host, settings.state_path)[0]
+
+    file = None if path is None else TokenFile(path, read, token)
+    tokens = Tokens(database, events, static=token, file=file)
+    await tokens.load()
+    return tokens
+
+
+def _auth(settings: Settings, tokens: Tokens) -> Auth:
+    return Auth(
+        tokens.keyring, tokens.failures,
+        loopback=is_loopback(settings.host), reads=settings.reads, public_paths=settings.public_paths,
+        allowed_hosts=settings.allowed_hosts, cors_origins=settings.cors_origins,
+    )  # fmt: skip
 
 
 def _job_ended(job: Job, loops: dict[str, SlotLoop], metrics: Metrics) -> None:

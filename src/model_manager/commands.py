@@ -25,6 +25,7 @@ from model_manager.serving.ledger import Draft, Failure, Row
 from model_manager.serving.platform import Manifest, Platform
 from model_manager.serving.targets import Targets
 from model_manager.state.database import Database, Transaction
+from model_manager.tokens import Tokens
 from model_manager.weights.job import INSTALL, install_payload
 from model_manager.weights.names import check_folder
 from model_manager.weights.store import WeightStore
@@ -51,6 +52,7 @@ class Parts(Struct):
     started_at: float
     database: Database
     events: EventLog
+    tokens: Tokens
     jobs: Jobs
     catalog: Catalog
     weights: WeightStore

@@ -24,8 +24,11 @@ activation_id: ContextVar[str] = ContextVar("activation_id", default="")
 REDACTED = "[secret]"
 _SHORTEST_SECRET = 6  # a shorter one would blot out half of every line, and is none
 
+_ISSUED = "mm_[A-Za-z0-9_-]{43}"
+"""What the tokens that `tokens/issued.py` makes look like: only their hashes are known after a restart."""
+
 _secrets: set[str] = set()
-_pattern: re.Pattern[str] | None = None
+_pattern = re.compile(_ISSUED)
 # A line break or an escape sequence could forge a line or drive the reader's terminal; a lone surrogate, as in
 # a file name that is not UTF-8, cannot be written at all.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -38,12 +41,12 @@ def register_secret(value: str | None) -> None:
         return
     _secrets.update((value, quote(value, safe="")))
     longest_first = sorted(_secrets, key=len, reverse=True)
-    _pattern = re.compile("|".join(map(re.escape, longest_first)))
+    _pattern = re.compile("|".join([*map(re.escape, longest_first), _ISSUED]))
 
 
 def redact(text: str) -> str:
-    """The text without the registered secrets."""
-    return text if _pattern is None else _pattern.sub(REDACTED, text)
+    """The text without the registered secrets and without tokens that we issued."""
+    return _pattern.sub(REDACTED, text)
 
 
 def configure(

@@ -9,10 +9,12 @@ from typing import Any
 
 import uvicorn
 
-from model_manager.gateway import routes
+from model_manager.gateway import error_response, routes
 from model_manager.http.application import application
+from model_manager.http.auth import Auth
 from model_manager.relay import Relay
 from model_manager.serving.targets import Coming, Only, Target, Targets
+from model_manager.tokens import Keyring
 from tests.relay.upstream import Talk, Upstream
 
 CHAT = "/v1/chat/completions"
@@ -131,10 +133,10 @@ async def serving(slots: Slots, **timeouts: float) -> AsyncIterator[Gateway]:
     app = application(
         (),
         version="0",
-        token=None,
-        reads_open=True,
+        auth=Auth(Keyring(), loopback=True),
         closing=asyncio.Event(),
         others=routes(slots, relay, **timeouts),
+        respond=error_response,
         observe=lambda method, path, status, seconds: gateway.statuses.append(status),
     )
     config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)

@@ -10,8 +10,10 @@ from msgspec import Meta, Struct
 
 from model_manager.errors import Conflict
 from model_manager.http.application import application
+from model_manager.http.auth import Auth
 from model_manager.http.routing import Encoded, Reply, Request, Route
 from model_manager.http.sse import EventStream, Message
+from model_manager.tokens import Keyring
 from tests.http.live import TOKEN, serving
 
 
@@ -134,8 +136,7 @@ async def client(
     app = application(
         [route.bound("here") for route in ROUTES],
         version="1.2.3",
-        token=TOKEN,
-        reads_open=True,
+        auth=Auth(Keyring(TOKEN), loopback=True),
         closing=closing,
         observe=lambda method, route, status, _: seen.append((method, route, status)),
     )

@@ -7,8 +7,10 @@ from collections.abc import AsyncGenerator
 import httpx2
 
 from model_manager.http.application import application
+from model_manager.http.auth import Auth
 from model_manager.http.routing import Route
 from model_manager.http.sse import EventStream, Message
+from model_manager.tokens import Keyring
 from tests.http.live import serving
 from tests.waiting import until
 
@@ -85,8 +87,7 @@ class Source:
         return application(
             [Route("GET", "/stream", stream)],
             version="1",
-            token=None,
-            reads_open=True,
+            auth=Auth(Keyring(), loopback=True),
             closing=asyncio.Event(),
         )
 

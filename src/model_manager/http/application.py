@@ -1,7 +1,7 @@
 """The routes, the token check and the outermost middleware as one ASGI application."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -9,8 +9,9 @@ import msgspec
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Lifespan
 
-from model_manager.http.auth import Auth
+from model_manager.http.auth import Auth, Guard
 from model_manager.http.context import Context, Observe
+from model_manager.http.cors import Cors
 from model_manager.http.openapi import document
 from model_manager.http.routing import Encoded, Route, no_route, starlette_routes
 
@@ -19,27 +20,24 @@ def application(
     routes: Sequence[Route],
     *,
     version: str,
-    token: str | None,
-    reads_open: bool,
+    auth: Auth,
     closing: asyncio.Event,
     others: Sequence[BaseRoute] = (),
-    open_paths: Iterable[str] = (),
     lifespan: Lifespan[Any] | None = None,
     observe: Observe | None = None,
 ) -> ASGIApp:
     """Everything an HTTP server is to serve.
 
-    `others` are routes that are not part of the typed API (gateway, pages); `open_paths` those of them that
-    everyone may read. Set `closing` when the service is told to stop: an HTTP server waits for its streams to
-    end before it tells `lifespan`.
+    `others` are routes that are not part of the typed API (gateway, pages). Set `closing` when the service is
+    told to stop: an HTTP server waits for its streams to end before it tells `lifespan`.
     """
     described = list(routes)
     described.append(_openapi(described, version))
     router = Router(
         [*starlette_routes(described), *others], redirect_slashes=False, default=no_route, lifespan=lifespan
     )
-    guarded = Auth(router, token=token, reads_open=reads_open, open_paths=open_paths)
-    return Context(guarded, closing=closing, observe=observe)
+    served: ASGIApp = Context(Guard(router, auth), closing=closing, observe=observe)
+    return Cors(served, auth.origins) if auth.origins else served
 
 
 def _openapi(routes: Sequence[Route], version: str) -> Route:

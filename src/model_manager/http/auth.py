@@ -1,107 +1,133 @@
-"""Who may: one bearer token, compared in constant time; closed unless a rule here opens it.
+"""Who may: the one place where a request is let in or refused, before it is routed."""
 
-Access is decided by method and path alone, before routing: reads may be open (on loopback), everything that
-can change something needs the token. A new route is therefore closed without anyone having to remember it.
-"""
-
-import hmac
-import re
+import logging
 from collections.abc import Iterable
-from hashlib import sha256
 from typing import Literal
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from model_manager.errors import Forbidden, Unauthorized
+from model_manager.errors import Forbidden, TooManyRequests, Unauthorized
+from model_manager.http.access import GRANTED, PUBLIC_PATHS, READING, Access, Presented, access, presented
+from model_manager.http.hosts import Hosts, Origins
+from model_manager.tokens import ANONYMOUS, Failures, Identity, Keyring
 
-Access = Literal["open", "read", "write"]
+log = logging.getLogger(__name__)
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked by kubelets and Prometheus, which carry no token; they tell nothing worth hiding."""
-
-GATEWAY = "/v1/"
-"""Below it a POST asks a model and changes nothing of ours: it counts as a read."""
-
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
-
-_LOOPBACK = rb"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?"
-_HOST = re.compile(_LOOPBACK, re.IGNORECASE)
-_ORIGIN = re.compile(rb"https?://" + _LOOPBACK, re.IGNORECASE)
-
-
-def access(method: str, path: str, open_paths: frozenset[str] = OPEN_PATHS) -> Access:
-    """What a request needs: nothing, the right to read, or the right to change."""
-    if method in _READING:
-        return "open" if path in open_paths else "read"
-    return "read" if path.startswith(GATEWAY) else "write"
+Reads = Literal["auto", "token", "open"]
+"""Whether reads need a token: `auto` asks for one unless the request comes from this machine alone."""
 
 
 class Auth:
-    """ASGI middleware. Raises Unauthorized (no or wrong token) or Forbidden (nobody has one).
+    """The policy of a service. `loopback`: it listens where only this machine can reach it.
 
-    `reads_open` opens reads to programs of this machine, not to web pages in its browsers. `token` None means
-    that none was configured: then nothing that needs it is answered.
-    `open_paths` adds exact paths that are readable by everyone, such as the page where one enters the token.
+    There, programs of this machine may read and chat without a token, unless `reads` is `token`; web pages and
+    what a proxy passes on may not. `allowed_hosts` empty: loopback's names on loopback, else every name.
     """
 
     def __init__(
-        self, app: ASGIApp, *, token: str | None, reads_open: bool, open_paths: Iterable[str] = ()
+        self,
+        keyring: Keyring,
+        failures: Failures | None = None,
+        *,
+        loopback: bool,
+        reads: Reads = "auto",
+        public_paths: Iterable[str] = PUBLIC_PATHS,
+        allowed_hosts: Iterable[str] = (),
+        cors_origins: Iterable[str] = (),
     ) -> None:
+        self._keyring = keyring
+        self._failures = failures or Failures()
+        self._local_is_open = loopback and reads != "token"
+        self._reads_are_open = reads == "open"
+        self._public = frozenset(public_paths)
+        names = tuple(allowed_hosts)
+        self._hosts = Hosts(names if names or loopback else None)
+        self.origins = Origins(cors_origins)
+
+    def access(self, method: str, path: str) -> Access:
+        """What a request needs here."""
+        return access(method, path, self._public)
+
+    def identify(
+        self, headers: Iterable[tuple[bytes, bytes]], method: str, path: str, client: str = ""
+    ) -> Identity:
+        """Who asks, if they may. `headers` have lower-case names, `client` is the address it came from.
+
+        Raises MisdirectedRequest, InvalidRequest (`Host`), Unauthorized, TooManyRequests or Forbidden.
+        """
+        if path in self._public and method in READING:
+            return ANONYMOUS
+        shown = presented(headers)
+        self._hosts.check(shown.hosts)
+        if shown.origins:
+            self.origins.check(shown.origins, shown.hosts)
+        needed = access(method, path, self._public)
+        if needed == "open":
+            return ANONYMOUS
+        if self._needs_none(needed, shown):
+            # What is open asks for nothing: OpenAI clients must send some key. A right one still says who asks.
+            return self._known(shown.tokens, client) or ANONYMOUS
+        identity = self._known(shown.tokens, client) or self._refuse(shown.tokens, needed, client)
+        if identity.scope not in GRANTED[needed]:
+            raise Forbidden(
+                f"This needs a token of scope {_scopes(needed)}; {identity.name} has scope {identity.scope}."
+            )
+        return identity
+
+    def _needs_none(self, needed: Access, shown: Presented) -> bool:
+        if needed in ("read", "any") and self._reads_are_open:
+            return True
+        return needed in ("read", "any", "chat") and self._local_is_open and shown.is_of_this_machine
+
+    def _known(self, tokens: list[bytes], client: str) -> Identity | None:
+        """Whose the tokens are: all of them, for a right one does not excuse a wrong one beside it."""
+        if not tokens:
+            return None
+        identity = self._keyring.identify(tokens[0])
+        for other in tokens[1:]:
+            if self._keyring.identify(other) is not identity:
+                return None
+        if identity is None or not self._failures.succeeded(client, identity):
+            return None
+        return identity
+
+    def _refuse(self, tokens: list[bytes], needed: Access, client: str) -> Identity:
+        if not tokens:
+            hint = "Send it as `Authorization: Bearer <token>`."
+            if self._local_is_open and needed in ("any", "read", "chat"):
+                hint += " Programs of this machine need none when they ask 127.0.0.1 or localhost directly."
+            raise Unauthorized(f"This needs a token of scope {_scopes(needed)}.", hint)
+        if seconds := self._failures.seconds_blocked(client):
+            raise TooManyRequests(
+                "Too many wrong tokens came from this address.",
+                f"Wait {seconds} s, and check the token meanwhile.",
+                retry_after=seconds,
+            )
+        wrong = [token for token in tokens if self._keyring.identify(token) is None]
+        if not wrong:
+            raise Unauthorized("The request carries two different tokens.", "Send one of them.")
+        if self._failures.failed(client):
+            log.warning("%s sent too many wrong tokens; its tokens are not looked at for a while", client)
+        raise Unauthorized(self._keyring.why_not(wrong[0]), "An administrator can issue another one.")
+
+
+class Guard:
+    """ASGI middleware: lets in whom `auth` does, and tells the application who it is."""
+
+    def __init__(self, app: ASGIApp, auth: Auth) -> None:
         self._app = app
-        self._digest = sha256(token.encode()).digest() if token else None
-        self._reads_open = reads_open
-        self._open_paths = OPEN_PATHS.union(open_paths)
+        self._auth = auth
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            needed = access(scope["method"], scope["path"], self._open_paths)
-            is_open = self._reads_open and is_from_this_machine(scope["headers"])
-            if needed == "write" or (needed == "read" and not is_open):
-                self._check(scope)
+            client = scope.get("client")
+            identity = self._auth.identify(
+                scope["headers"], scope["method"], scope["path"], client[0] if client else ""
+            )
+            state = scope.setdefault("state", {})
+            state["identity"], state["actor"] = identity, identity.name
         await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
-        if self._digest is None:
-            raise Forbidden(
-                "This needs a token, and the service has none.", "Start it with MODEL_MANAGER_API_TOKEN set."
-            )
-        presented = credentials(scope["headers"])
-        if not presented:
-            hint = "Send it as `Authorization: Bearer <token>`."
-            if self._reads_open:
-                hint += " Reading needs none at 127.0.0.1 or localhost, except for web pages from elsewhere."
-            raise Unauthorized("This needs a token.", hint)
-        # All of them, and without a short cut: a right token does not excuse a wrong one beside it.
-        matches = [hmac.compare_digest(sha256(token).digest(), self._digest) for token in presented]
-        if not all(matches):
-            raise Unauthorized("The token is not the right one.")
 
-
-def is_from_this_machine(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a request on loopback is a local program's, not that of somebody's web page in a local browser.
-
-    Such a page may lead a name of its own to 127.0.0.1, so that the browser lets it read our answers (DNS
-    rebinding): then `Host` has that name. Or it sends what needs no permission: then `Origin` is the page's.
-    """
-    rules = {b"host": _HOST, b"origin": _ORIGIN}
-    return all(rules[name].fullmatch(value.strip()) for name, value in headers if name in rules)
-
-
-def credentials(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
-    """Every token that a request presents, whichever way it carries it; one policy for all of them.
-
-    `Authorization: Bearer T`, `Authorization: T` (as clients of the original send it) and `X-API-Key: T`.
-    Never the query or a cookie: those end up in logs, and browsers send the latter unasked.
-    """
-    found = []
-    for name, value in headers:
-        token = value.strip()
-        if name == b"authorization":
-            scheme, _, rest = token.partition(b" ")
-            if scheme.lower() == b"bearer":
-                token = rest.strip()
-        elif name != b"x-api-key":
-            continue
-        if token:
-            found.append(token)
-    return found
+def _scopes(needed: Access) -> str:
+    return " or ".join(scope for scope in ("read", "chat", "admin") if scope in GRANTED[needed])

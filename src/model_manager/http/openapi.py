@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 from starlette.responses import Response
 
-from model_manager.http.auth import access
+from model_manager.http.access import GRANTED, access
 from model_manager.http.problems import MEDIA_TYPE, Problem
 from model_manager.http.routing import PATH_PARAMETER, Encoded, NoQuery, Reply, Route, union_members
 
@@ -47,7 +47,7 @@ def _operation(route: Route, schema_of: dict[Any, Any], components: dict[str, An
         "summary": summary.replace("\n", " "),
         "parameters": [*_path_parameters(route), *_query_parameters(route, schema_of, components)],
         "responses": dict(_responses(route, schema_of)),
-        "security": [] if access(route.method, route.path) == "open" else [{"token": []}],
+        "security": _security(route),
     }
     if description:
         operation["description"] = description.replace("\n", " ")
@@ -59,6 +59,12 @@ def _operation(route: Route, schema_of: dict[Any, Any], components: dict[str, An
     if wanted.raw:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": {}}}}
     return operation
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    """One of these scopes is enough; OpenAPI 3.1 lets bearer schemes name roles so."""
+    granted = GRANTED.get(access(route.method, route.path), frozenset())
+    return [{"token": [scope]} for scope in ("read", "chat", "admin") if scope in granted]
 
 
 def _path_parameters(route: Route) -> Iterator[dict[str, Any]]:

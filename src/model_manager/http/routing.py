@@ -28,6 +28,7 @@ from starlette.types import Receive, Scope, Send
 
 from model_manager.errors import MethodNotAllowed, NotFound
 from model_manager.http.parsing import check_json_type, header, parse_body, parse_query, read_body
+from model_manager.tokens import Identity
 
 T = TypeVar("T")
 
@@ -75,9 +76,15 @@ class Request:
         return str(self.scope["state"]["request_id"])
 
     @property
+    def identity(self) -> Identity:
+        """Who is asking, and what they may."""
+        identity: Identity = self.scope["state"]["identity"]
+        return identity
+
+    @property
     def actor(self) -> str:
         """Who is asking, as the history names them."""
-        return str(self.scope["state"].get("actor", "api"))
+        return self.identity.name
 
 
 @dataclass(frozen=True)

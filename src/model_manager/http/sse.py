@@ -1,7 +1,8 @@
 """Server-sent events: messages out, heartbeats between them, an end when anyone wants one.
 
-A stream ends when its source ends, when the client leaves or reads nothing for `stall` seconds, and when the
-service stops: `closing` of the application is set then, because an HTTP server waits for its streams.
+A stream ends when its source ends, when the client leaves or reads nothing for `stall` seconds, when its token is
+revoked or expires, and when the service stops: `closing` of the application is set then, because an HTTP server
+waits for its streams.
 """
 
 import asyncio
@@ -68,6 +69,8 @@ class EventStream(Response):
         leaving: set[asyncio.Task[Any]] = {asyncio.create_task(_gone(receive))}
         if (closing := scope["state"].get("closing")) is not None:
             leaving.add(asyncio.create_task(closing.wait()))
+        if (identity := scope["state"].get("identity")) is not None:
+            leaving.add(asyncio.create_task(identity.ended.wait()))
         try:
             if scope["method"] != "HEAD":
                 await self._pump(send, leaving)

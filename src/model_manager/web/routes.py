@@ -14,10 +14,11 @@ from model_manager.web import (
     models,
     slots,
     system,
+    tokens,
     weights,
 )
 
-NOUNS = (health, metrics_history, system, models, active, catalog, weights, jobs, history, events, slots, activations)
+NOUNS = (health, metrics_history, system, models, active, catalog, weights, jobs, history, events, slots, activations, tokens)
 
 
 def routes(parts: Parts) -> list[Route]:

@@ -1,1 +1,0 @@
-"""Tokens that were issued: who may, for what and until when."""
