@@ -5,6 +5,7 @@ A snapshot never changes; a new revision is a new one that is swapped in.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
 
 import msgspec
 from msgspec import Struct
@@ -52,8 +53,8 @@ class Snapshot(Struct, frozen=True):
     """All that is served from the catalog at one revision.
 
     `tree` is the folder it was read from ("" when it was restored from the state file). `models_json` is
-    the body of `GET /models`, encoded once. `names` leads from every id and unambiguous alias to an id;
-    `unavailable` says of an id that no version can be served why not.
+    the body of `GET /models`, encoded once, `models_hash` its SHA-256. `names` leads from every id and
+    unambiguous alias to an id; `unavailable` says of an id that no version can be served why not.
     """
 
     revision: str
@@ -61,6 +62,7 @@ class Snapshot(Struct, frozen=True):
     items: dict[str, CatalogItem]
     problems: tuple[Problem, ...] = ()
     models_json: bytes = b"[]"
+    models_hash: str = ""
     names: dict[str, str] = {}
     unavailable: dict[str, str] = {}
 
@@ -120,12 +122,14 @@ def finish(snapshot: Snapshot, place: Place = lambda file, path: (1, 1)) -> Snap
     """Add what follows from a snapshot's items: their order, the names that lead to them, the encoded list."""
     items = {id_: snapshot.items[id_] for id_ in sorted(snapshot.items)}
     names, clashes = _names(items, snapshot.unavailable, place)
+    models_json = msgspec.json.encode([summary(item) for item in items.values()])
     return msgspec.structs.replace(
         snapshot,
         items=items,
         problems=snapshot.problems + clashes,
         names=names,
-        models_json=msgspec.json.encode([summary(item) for item in items.values()]),
+        models_json=models_json,
+        models_hash=sha256(models_json).hexdigest(),
     )
 
 

@@ -10,10 +10,12 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Lifespan
 
 from model_manager.http.auth import Auth, Guard
-from model_manager.http.context import Context, Observe
+from model_manager.http.context import Context, Observe, Respond
 from model_manager.http.cors import Cors
+from model_manager.http.etags import etag_of
 from model_manager.http.openapi import document
-from model_manager.http.routing import Encoded, Route, no_route, starlette_routes
+from model_manager.http.problems import problem_response
+from model_manager.http.routing import Route, Tagged, no_route, starlette_routes
 
 
 def application(
@@ -25,6 +27,7 @@ def application(
     others: Sequence[BaseRoute] = (),
     lifespan: Lifespan[Any] | None = None,
     observe: Observe | None = None,
+    respond: Respond = problem_response,
 ) -> ASGIApp:
     """Everything an HTTP server is to serve.
 
@@ -36,7 +39,7 @@ def application(
     router = Router(
         [*starlette_routes(described), *others], redirect_slashes=False, default=no_route, lifespan=lifespan
     )
-    served: ASGIApp = Context(Guard(router, auth), closing=closing, observe=observe)
+    served: ASGIApp = Context(Guard(router, auth), closing=closing, observe=observe, respond=respond)
     return Cors(served, auth.origins) if auth.origins else served
 
 
@@ -44,10 +47,11 @@ def _openapi(routes: Sequence[Route], version: str) -> Route:
     """The route of the API's own description, made when it is first asked for."""
 
     @cache
-    def encoded() -> Encoded[dict[str, Any]]:
-        return Encoded(msgspec.json.encode(document(routes, title="Model Manager", version=version)))
+    def encoded() -> Tagged[dict[str, Any]]:
+        data = msgspec.json.encode(document(routes, title="Model Manager", version=version))
+        return Tagged(data, etag_of(data))
 
-    async def openapi(_: None) -> Encoded[dict[str, Any]]:
+    async def openapi(_: None) -> Tagged[dict[str, Any]]:
         """This description of the API."""
         return encoded()
 

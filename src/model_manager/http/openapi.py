@@ -3,14 +3,14 @@
 import inspect
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from typing import Any, get_args, get_origin
+from typing import Any, NoReturn, get_args, get_origin
 
 import msgspec
 from starlette.responses import Response
 
 from model_manager.http.access import GRANTED, access
 from model_manager.http.problems import MEDIA_TYPE, Problem
-from model_manager.http.routing import PATH_PARAMETER, Encoded, NoQuery, Reply, Route, union_members
+from model_manager.http.routing import PATH_PARAMETER, Encoded, NoQuery, Reply, Route, Tagged, union_members
 
 REF = "#/components/schemas/{name}"
 
@@ -45,10 +45,16 @@ def _operation(route: Route, schema_of: dict[Any, Any], components: dict[str, An
         "operationId": getattr(route.handler, "__name__", ""),
         "tags": [route.path.split("/")[1]],
         "summary": summary.replace("\n", " "),
-        "parameters": [*_path_parameters(route), *_query_parameters(route, schema_of, components)],
+        "parameters": [
+            *_path_parameters(route),
+            *_query_parameters(route, schema_of, components),
+            *_header_parameters(route),
+        ],
         "responses": dict(_responses(route, schema_of)),
         "security": _security(route),
     }
+    if wanted.returns is NoReturn:
+        operation["deprecated"] = True
     if description:
         operation["description"] = description.replace("\n", " ")
     if wanted.body is not None:
@@ -82,7 +88,23 @@ def _query_parameters(
         yield {"name": field, "in": "query", "required": False, "schema": schema}
 
 
+def _header_parameters(route: Route) -> Iterator[dict[str, Any]]:
+    if _is_tagged(route):
+        about = "The `ETag` of an answer that one has: 304 if it still holds."
+        yield {
+            "name": "If-None-Match", "in": "header", "required": False, "description": about,
+            "schema": {"type": "string"},
+        }  # fmt: skip
+
+
+def _is_tagged(route: Route) -> bool:
+    return any(get_origin(member) is Tagged for member in union_members(route.signature.returns))
+
+
 def _responses(route: Route, schema_of: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    if route.signature.returns is NoReturn:
+        yield str(route.status), {"$ref": "#/components/responses/Problem"}
+        return
     content: dict[str, Any] = {}
     if usual := [schema_of[kind] for kind in _usual(route)]:
         content["application/json"] = {"schema": usual[0] if len(usual) == 1 else {"anyOf": usual}}
@@ -91,6 +113,8 @@ def _responses(route: Route, schema_of: dict[Any, Any]) -> Iterator[tuple[str, d
             media_type = member.media_type or "text/plain"
             content[media_type] = {"schema": {"type": "string"}}
     yield str(route.status), {"description": HTTPStatus(route.status).phrase, "content": content}
+    if _is_tagged(route):
+        yield "304", {"description": "Not Modified: what `If-None-Match` names still holds."}
     for status, kind in route.also.items():
         yield str(status), _response(HTTPStatus(status).phrase, "application/json", schema_of[kind])
     yield "default", {"$ref": "#/components/responses/Problem"}
@@ -109,8 +133,8 @@ def _usual(route: Route) -> list[Any]:
 
 def _payloads(annotation: Any) -> Iterator[Any]:
     """The JSON types in a return annotation, out of `Reply[…]`, `Encoded[…]` and unions."""
-    for member in union_members(annotation):
-        if get_origin(member) in (Reply, Encoded):
+    for member in () if annotation is NoReturn else union_members(annotation):
+        if get_origin(member) in (Reply, Encoded, Tagged):
             yield from _payloads(get_args(member)[0])
         elif not _is_response(member):
             yield member

@@ -27,6 +27,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import Receive, Scope, Send
 
 from model_manager.errors import MethodNotAllowed, NotFound
+from model_manager.http.etags import has_it
 from model_manager.http.parsing import check_json_type, header, parse_body, parse_query, read_body
 from model_manager.tokens import Identity
 
@@ -55,6 +56,13 @@ class Encoded(Generic[T]):
     """JSON of a T that was encoded before, once for many requests."""
 
     data: bytes
+
+
+@dataclass(frozen=True)
+class Tagged(Encoded[T]):
+    """Encoded JSON with its entity tag: a client that says it has just that already gets a 304."""
+
+    etag: str
 
 
 class Request:
@@ -136,7 +144,10 @@ class Route:
             arguments["raw"] = data
         if wanted.request:
             arguments["request"] = Request(scope)
-        return self._response(await self.handler(self.context, **arguments))
+        value = await self.handler(self.context, **arguments)
+        if isinstance(value, Tagged):
+            return _tagged(value, header(scope, b"if-none-match"))
+        return self._response(value)
 
     def _response(self, value: Any) -> Response:
         status: int | None = None
@@ -147,6 +158,13 @@ class Route:
             return value
         data = value.data if isinstance(value, Encoded) else msgspec.json.encode(value)
         return Response(data, status or self.status, {"content-type": "application/json", **headers})
+
+
+def _tagged(value: Tagged[Any], if_none_match: str | None) -> Response:
+    headers = {"etag": value.etag, "cache-control": "no-cache"}  # keep it, but ask each time whether it still holds
+    if has_it(if_none_match, value.etag):
+        return Response(status_code=304, headers=headers)
+    return Response(value.data, headers={"content-type": "application/json", **headers})
 
 
 class Endpoint:

@@ -1,12 +1,14 @@
 """The catalog as a whole: how it is doing, reading it again, and what is wrong in it."""
 
+import msgspec
 from msgspec import Struct
 
 from model_manager import commands
 from model_manager.catalog.problem import Problem
 from model_manager.catalog.snapshot import ModelSummary, summary
 from model_manager.commands import Parts
-from model_manager.http.routing import Request, Route
+from model_manager.http.etags import etag_of
+from model_manager.http.routing import Request, Route, Tagged
 
 
 class Refreshed(Struct, rename="camel"):
@@ -67,10 +69,11 @@ async def refresh(parts: Parts, request: Request) -> Refreshed:
     return Refreshed("success", "Catalog refreshed", snapshot.revision, models, list(snapshot.problems))
 
 
-async def catalog_problems(parts: Parts) -> Problems:
+async def catalog_problems(parts: Parts) -> Tagged[Problems]:
     """What is wrong in the catalog: file, line, field, sentence and hint."""
     snapshot = parts.catalog.snapshot
-    return Problems(snapshot.revision, list(snapshot.problems))
+    data = msgspec.json.encode(Problems(snapshot.revision, list(snapshot.problems)))
+    return Tagged(data, etag_of(data))
 
 
 ROUTES = (

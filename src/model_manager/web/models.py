@@ -3,14 +3,15 @@
 import re
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta, Struct
 
 from model_manager import commands
 from model_manager.catalog.entry import Entry
-from model_manager.catalog.snapshot import ModelSummary
 from model_manager.commands import Activation, Parts
 from model_manager.errors import ActivationFailed
-from model_manager.http.routing import Encoded, Reply, Request, Route
+from model_manager.http.etags import etag_of
+from model_manager.http.routing import Reply, Request, Route, Tagged
 
 MAX_WAIT = 3600
 """Seconds; a proxy will have given up long before."""
@@ -76,14 +77,10 @@ class Deactivated(Struct, rename="camel"):
     result: Applied
 
 
-async def list_models(parts: Parts) -> Encoded[list[ModelSummary]]:
-    """All models of the catalog."""
-    return Encoded(parts.catalog.snapshot.models_json)
-
-
-async def get_model(parts: Parts, model_id: str) -> Entry:
+async def get_model(parts: Parts, model_id: str) -> Tagged[Entry]:
     """One model's entry, as it stands in the catalog."""
-    return parts.catalog.item(model_id).entry
+    data = msgspec.json.encode(parts.catalog.item(model_id).entry)
+    return Tagged(data, etag_of(data))
 
 
 async def get_manifest(parts: Parts, model_id: str, query: InSlot) -> ManifestOf:
@@ -158,7 +155,6 @@ def _location(activation: Activation) -> dict[str, str]:
 
 
 ROUTES = (
-    Route("GET", "/models", list_models),
     Route("POST", "/models/activate", activate, status=202, also={200: Activated}),
     Route("POST", "/models/deactivate", deactivate),
     Route("GET", "/models/{model_id}", get_model),

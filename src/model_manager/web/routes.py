@@ -11,14 +11,32 @@ from model_manager.web import (
     history,
     jobs,
     metrics_history,
+    model_list,
     models,
+    not_offered,
     slots,
     system,
     tokens,
     weights,
 )
 
-NOUNS = (health, metrics_history, system, models, active, catalog, weights, jobs, history, events, slots, activations, tokens)
+NOUNS = (
+    health,
+    metrics_history,
+    system,
+    model_list,
+    models,
+    active,
+    catalog,
+    weights,
+    jobs,
+    history,
+    events,
+    slots,
+    activations,
+    tokens,
+    not_offered,
+)
 
 
 def routes(parts: Parts) -> list[Route]:
