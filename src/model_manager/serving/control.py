@@ -23,6 +23,7 @@ from model_manager.relay import Relay
 from model_manager.serving import ledger
 from model_manager.serving.activation import Known, Phase, Step, current, decide
 from model_manager.serving.diagnose import diagnose
+from model_manager.serving.journey import Told, Travel, untold
 from model_manager.serving.ledger import Failure, Row
 from model_manager.serving.memory import MemoryDesk, private_bytes
 from model_manager.serving.platform import Instance, Observed, Platform
@@ -58,6 +59,7 @@ class Shared(Struct, frozen=True):
     preparation: Preparation
     metrics: Metrics
     timing: Timing
+    told: Told = untold
 
 
 class SlotLoop:
@@ -70,6 +72,7 @@ class SlotLoop:
         self._since: dict[str, float] = {}
         self._drained: str | None = None
         self._verification = Verification(shared.relay, shared.timing.retry_verify, self.poke)
+        self._travel = Travel(slot, shared.told)
         self._trouble = ""
         self._ends: tuple[str, int] | None = None
 
@@ -97,6 +100,7 @@ class SlotLoop:
         """One look, one step."""
         row, good = await self._do.database.read(self._rows)
         logs.activation_id.set(row.id if row else "")
+        self._follow(row)
         observed = await self._do.platform.observe(self.slot)
         self._close_stale_target(observed)
         self._do.targets.expect(self.slot, _coming(row))
@@ -167,6 +171,7 @@ class SlotLoop:
             ledger.enter(txn, self._do.events, row, "installing", job=job.id)
 
         await self._attempt(row, self._do.database.write(submit))
+        self.poke()
 
     async def _admit(self, row: Row, observed: Observed) -> None:
         try:
@@ -230,6 +235,7 @@ class SlotLoop:
             return
         self._forget(row)
         self._ends = (row.id, instance.restarts)
+        self._travel.end("active")
         self._do.metrics.activation_ended(self.slot, "active")
         log.info("slot %s: %s is active", self.slot, row.model_id)
 
@@ -289,6 +295,7 @@ class SlotLoop:
         )
         self._do.targets.give_up(self.slot, failure.reason)
         self._forget(row)
+        self._travel.end("failed")
         self._do.metrics.activation_ended(self.slot, "failed")
         self.poke()
 
@@ -334,6 +341,12 @@ class SlotLoop:
             lambda txn: ledger.enter(txn, self._do.events, row, phase, reason=reason)
         )
         self.poke()
+
+    def _follow(self, row: Row | None) -> None:
+        if row is not None and row.result is None:
+            self._travel.see(row.id, row.model_id, row.phase)
+        else:
+            self._travel.end("overtaken")
 
     def _waited(self, row: Row) -> float:
         """Seconds since the switch began, as far as this process has seen it (clocks may jump)."""
