@@ -1,6 +1,6 @@
 """Log lines: readable on a terminal, JSON elsewhere; never a secret, never a stack trace unless asked for.
 
-Every module logs through `logging.getLogger(__name__)`. Which request or activation a line belongs to is
+Every module logs through `logging.getLogger(__name__)`. Which request, activation or job a line belongs to is
 kept in context variables, so nobody passes ids along for the sake of the log.
 """
 
@@ -20,6 +20,7 @@ Format = Literal["auto", "text", "json"]
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 activation_id: ContextVar[str] = ContextVar("activation_id", default="")
+job_id: ContextVar[str] = ContextVar("job_id", default="")
 
 REDACTED = "[secret]"
 _SHORTEST_SECRET = 6  # a shorter one would blot out half of every line, and is none
@@ -102,7 +103,7 @@ class HumanFormatter(_Formatter):
 
 
 class JSONFormatter(_Formatter):
-    """One JSON object a line: time, level, logger, message and, where known, request, activation, trace."""
+    """One JSON object a line: time, level, logger, message and, where known, request, activation, job, trace."""
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -119,7 +120,7 @@ class JSONFormatter(_Formatter):
 
 
 def _context() -> tuple[tuple[str, str], ...]:
-    return ("request", request_id.get()), ("activation", activation_id.get())
+    return ("request", request_id.get()), ("activation", activation_id.get()), ("job", job_id.get())
 
 
 def _escaped(match: re.Match[str]) -> str:

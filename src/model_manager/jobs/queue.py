@@ -41,7 +41,10 @@ _log = logging.getLogger(__name__)
 
 
 class Jobs:
-    """The queue and its runner. Every change of a status is an event, `<kind>_<status>`, in its own transaction."""
+    """The queue and its runner. Every change of a status is an event, `<kind>_<status>`, in its own transaction.
+
+    `moved` hears of every so many more bytes that a worker is done with.
+    """
 
     def __init__(
         self,
@@ -51,13 +54,14 @@ class Jobs:
         concurrency: int = 2,
         log_folder: Path | None = None,
         environment: Mapping[str, str] = MINIMAL_ENVIRONMENT,
+        moved: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._events = events
         self._workers = workers
         self._concurrency = concurrency
         self._log_folder = log_folder
-        self._runner = Runner(workers, environment, log_folder, self._publish, self._settle)
+        self._runner = Runner(workers, environment, log_folder, self._publish, self._settle, moved)
         self._wake = asyncio.Event()
         self._not_before: dict[str, float] = {}  # monotonic: a clock that jumps delays nothing
         self._waits = Waits()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from model_manager import logs
 from model_manager.errors import ModelManagerError
 from model_manager.jobs.job import Halt, Job, Outcome, WorkerSpec
 from model_manager.jobs.process import WorkerLog, WorkerProcess
@@ -25,7 +26,9 @@ _log = logging.getLogger(__name__)
 class Attempt:
     """One try at a running job. `halt` says that, why and by whom it was ended from outside."""
 
-    def __init__(self, job: Job, publish: Callable[[Job, dict[str, Any]], None]) -> None:
+    def __init__(
+        self, job: Job, publish: Callable[[Job, dict[str, Any]], None], moved: Callable[[int], None]
+    ) -> None:
         self.job = job
         self.progress: dict[str, Any] | None = None
         self.process: WorkerProcess | None = None
@@ -33,6 +36,7 @@ class Attempt:
         self.why: Halt | None = None
         self.actor = "system"
         self._publish = publish
+        self._moved = moved
         self._next = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -44,6 +48,7 @@ class Attempt:
 
     def report(self, progress: dict[str, Any]) -> None:
         """Take in the worker's progress and tell it on, at most twice a second and always the latest."""
+        self._moved(_bytes_done(progress) - _bytes_done(self.progress))
         self.progress = progress
         if self._timer is None:
             delay = max(0.0, self._next - time.monotonic())
@@ -61,8 +66,16 @@ class Attempt:
             self._timer.cancel()
 
 
+def _bytes_done(progress: dict[str, Any] | None) -> int:
+    done = (progress or {}).get("bytes_done")
+    return done if isinstance(done, int) else 0
+
+
 class Runner:
-    """The attempts under way. `settle` writes down what became of one; it is called once for each."""
+    """The attempts under way. `settle` writes down what became of one; it is called once for each.
+
+    `moved` hears of every so many more bytes that a worker is done with.
+    """
 
     def __init__(
         self,
@@ -71,6 +84,7 @@ class Runner:
         log_folder: Path | None,
         publish: Callable[[Job, dict[str, Any]], None],
         settle: Callable[[Attempt, Outcome], Awaitable[None]],
+        moved: Callable[[int], None],
     ) -> None:
         self.attempts: dict[str, Attempt] = {}
         self._workers = workers
@@ -78,11 +92,12 @@ class Runner:
         self._log_folder = log_folder
         self._publish = publish
         self._settle = settle
+        self._moved = moved
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, job: Job) -> None:
         """Start an attempt at a job that the table says is running."""
-        attempt = self.attempts[job.id] = Attempt(job, self._publish)
+        attempt = self.attempts[job.id] = Attempt(job, self._publish, self._moved)
         task = asyncio.create_task(self._run(attempt), name=f"job {job.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -95,6 +110,7 @@ class Runner:
             await asyncio.wait(self._tasks)
 
     async def _run(self, attempt: Attempt) -> None:
+        logs.job_id.set(attempt.job.id)  # for this attempt's task alone
         try:
             try:
                 outcome = await self._outcome(attempt)
