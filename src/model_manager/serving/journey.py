@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from model_manager.tracing import Work
+
 
 class Passed(Struct, frozen=True):
     """One phase. `began` in seconds since the epoch, for people; `seconds` by a clock that does not jump."""
@@ -22,6 +24,20 @@ class Journey(Struct, frozen=True):
     model_id: str
     result: str
     phases: tuple[Passed, ...]
+
+    def work(self) -> Work:
+        """As traces tell it."""
+        parts = [Work(passed.phase, passed.began, passed.seconds, {}) for passed in self.phases]
+        facts = {
+            "slot": self.slot,
+            "activation": self.activation,
+            "model": self.model_id,
+            "result": self.result,
+        }
+        attributes = {f"model_manager.{name}": value for name, value in facts.items()}
+        failed = "" if self.result == "active" else self.result
+        seconds = sum(part.seconds for part in parts)
+        return Work("activation", parts[0].began, seconds, attributes, failed, parts)
 
 
 Told = Callable[[Journey], None]

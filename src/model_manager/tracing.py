@@ -1,1 +1,0 @@
-"""OpenTelemetry traces, when an endpoint is set."""
