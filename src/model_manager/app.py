@@ -32,11 +32,13 @@ from model_manager.http.auth import Auth
 from model_manager.http.protocol import BoundedProtocol
 from model_manager.jobs.job import Job, WorkerSpec
 from model_manager.jobs.queue import Jobs
+from model_manager.jobs.work import work_of
 from model_manager.listening import announced, is_loopback, listen, own_token, url_of
 from model_manager.metrics import Metrics
 from model_manager.relay import Relay
 from model_manager.serving import ledger
 from model_manager.serving.control import Shared, SlotLoop, Timing
+from model_manager.serving.journey import Journey
 from model_manager.serving.local.platform import LocalPlatform
 from model_manager.serving.manifest import RenderContext, render
 from model_manager.serving.memory import MemoryDesk
@@ -48,6 +50,7 @@ from model_manager.settings import Settings, outside, read_token
 from model_manager.state.database import Database, Transaction
 from model_manager.supervision import Supervisor, Watchdog
 from model_manager.tokens import TokenFile, Tokens
+from model_manager.tracing import Traces, open_traces
 from model_manager.web import routes
 from model_manager.web.metrics_history import keep_history
 from model_manager.weights.job import INSTALL
@@ -134,6 +137,7 @@ class _House:
     watchdog: Watchdog
     relay: Relay
     runtimes: Runtimes
+    traces: Traces | None
     catalog_path: Path | None
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -153,7 +157,7 @@ class _House:
         self.reading = asyncio.create_task(self._read_runtimes(), name="runtimes")
 
     def application(self, settings: Settings) -> ASGIApp:
-        return application(
+        served = application(
             routes(self.parts),
             version=__version__,
             auth=_auth(settings, self.parts.tokens),
@@ -161,6 +165,7 @@ class _House:
             others=gateway.routes(self.parts.targets, self.relay),
             observe=self.parts.metrics.request,
         )
+        return served if self.traces is None else self.traces.requests_of(served)
 
     async def http(self, listener: socket.socket, asgi: ASGIApp, settings: Settings) -> None:
         self.server = HttpServer(
@@ -205,6 +210,8 @@ class _House:
                 await self.parts.tokens.aclose()
         except TimeoutError:
             log.warning("not everything ended within %g s", seconds)
+        if self.traces is not None:
+            await self.traces.aclose()
         self.watchdog.close()
 
 
@@ -219,6 +226,7 @@ class HttpServer(uvicorn.Server):
 async def _build(settings: Settings, database: Database, token: str, token_path: Path | None) -> _House:
     logs.register_secret(token)
     logs.register_secret(settings.hub_token)
+    metrics, traces = Metrics(), open_traces(settings.otel_endpoint, __version__)
     events = EventLog(database, settings.events_keep, settings.events_keep_for)
     tokens = await _tokens(settings, database, events, token, token_path)
     store = WeightStore(settings.weights_path, settings.disk_reserve)
@@ -233,9 +241,9 @@ async def _build(settings: Settings, database: Database, token: str, token_path:
     jobs = Jobs(
         database, events, {INSTALL: worker},
         concurrency=settings.job_concurrency, log_folder=settings.state_path / "logs" / "jobs",
-        environment=outside(),
+        environment=outside(), moved=metrics.bytes_installed,
     )  # fmt: skip
-    relay, metrics = Relay(), Metrics()
+    relay = Relay()
     targets = Targets(
         settings.active_slot, settings.slots, wait=settings.switch_wait, queue=settings.switch_queue,
         entry_of=catalog.id_of,
@@ -246,11 +254,12 @@ async def _build(settings: Settings, database: Database, token: str, token_path:
     shared = Shared(
         database, events, jobs, platform, relay, targets, MemoryDesk(), Preparation(store), metrics,
         Timing(settings.reconcile_interval, settings.activation_timeout, settings.drain_timeout),
+        lambda journey: _told(journey, metrics, traces),
     )  # fmt: skip
     slots = dict.fromkeys((settings.active_slot, *settings.slots))
     loops = {name: SlotLoop(name, shared) for name in slots}
     platform.on_change(lambda name: loops[name].poke() if name in loops else None)
-    jobs.on_end(lambda job: _job_ended(job, loops, metrics))
+    jobs.on_end(lambda job: _job_ended(job, loops, metrics, traces))
     await database.write(lambda txn: _first_rows(txn, events, loops, database.recovered_from))
     parts = Parts(
         version=__version__, started_at=time.time(), database=database, events=events, tokens=tokens, jobs=jobs,
@@ -258,7 +267,7 @@ async def _build(settings: Settings, database: Database, token: str, token_path:
         default_slot=settings.active_slot, render=_renderer(settings, runtimes), places=_places(settings),
         problems=lambda: [*supervisor.problems(), *watchdog.problems()],
     )  # fmt: skip
-    return _House(parts, supervisor, watchdog, relay, runtimes, catalog_path)
+    return _House(parts, supervisor, watchdog, relay, runtimes, traces, catalog_path)
 
 
 async def _tokens(
@@ -281,8 +290,17 @@ def _auth(settings: Settings, tokens: Tokens) -> Auth:
     )  # fmt: skip
 
 
-def _job_ended(job: Job, loops: dict[str, SlotLoop], metrics: Metrics) -> None:
+def _told(journey: Journey, metrics: Metrics, traces: Traces | None) -> None:
+    for passed in journey.phases:
+        metrics.phase(journey.slot, passed.phase, passed.seconds)
+    if traces is not None:
+        traces.record(journey.work())
+
+
+def _job_ended(job: Job, loops: dict[str, SlotLoop], metrics: Metrics, traces: Traces | None) -> None:
     metrics.job_ended(job.kind, job.status)
+    if traces is not None:
+        traces.record(work_of(job))
     for loop in loops.values():
         loop.poke()
 
