@@ -10,9 +10,9 @@ from model_manager.errors import SettingsError
 
 
 class Work(NamedTuple):
-    """Something that took time, told when it has ended. `began` in seconds since the epoch; `error` "" when it went well.
+    """Something that took time, told when it has ended. `began` in seconds since the epoch; `error` "" if it went well.
 
-    Attributes are ids and words of ours: never a path, a name from outside, or anything that could hold a secret.
+    Attributes are ids and words of ours: never a path, a header or anything else that could hold a secret.
     """
 
     name: str
