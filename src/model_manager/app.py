@@ -24,7 +24,7 @@ from model_manager.catalog.catalog import Catalog
 from model_manager.catalog.snapshot import CatalogItem
 from model_manager.catalog.source import open_source
 from model_manager.catalog.starter import create_starter
-from model_manager.commands import Parts, Places, Render
+from model_manager.commands import Parts, Places, Render, Webhook
 from model_manager.errors import SettingsError, Unavailable
 from model_manager.events import EventLog
 from model_manager.http.application import application
@@ -42,11 +42,13 @@ from model_manager.serving.journey import Journey
 from model_manager.serving.local.platform import LocalPlatform
 from model_manager.serving.manifest import RenderContext, render
 from model_manager.serving.memory import MemoryDesk
+from model_manager.serving.outlook import Outlook
 from model_manager.serving.platform import Manifest, Platform
 from model_manager.serving.preparation import Preparation
 from model_manager.serving.runtimes import Runtimes
 from model_manager.serving.targets import Targets
-from model_manager.settings import Settings, outside, read_token
+from model_manager.settings import Settings, outside, read_token, read_webhook_secret
+from model_manager.settings_shown import shown
 from model_manager.state.database import Database, Transaction
 from model_manager.supervision import Supervisor, Watchdog
 from model_manager.tokens import TokenFile, Tokens
@@ -251,8 +253,9 @@ async def _build(settings: Settings, database: Database, token: str, token_path:
     supervisor, watchdog = Supervisor(), Watchdog()
     runtimes = Runtimes(settings.runtimes_path, log.warning)
     platform = await _platform(settings, store, relay, runtimes)
+    outlook = Outlook(database, jobs, store, catalog.tree, settings.file_sources)
     shared = Shared(
-        database, events, jobs, platform, relay, targets, MemoryDesk(), Preparation(store), metrics,
+        database, events, jobs, platform, relay, targets, MemoryDesk(), Preparation(store), outlook, metrics,
         Timing(settings.reconcile_interval, settings.activation_timeout, settings.drain_timeout),
         lambda journey: _told(journey, metrics, traces),
     )  # fmt: skip
@@ -264,7 +267,8 @@ async def _build(settings: Settings, database: Database, token: str, token_path:
     parts = Parts(
         version=__version__, started_at=time.time(), database=database, events=events, tokens=tokens, jobs=jobs,
         catalog=catalog, weights=store, platform=platform, targets=targets, loops=loops, metrics=metrics,
-        default_slot=settings.active_slot, render=_renderer(settings, runtimes), places=_places(settings),
+        default_slot=settings.active_slot, render=_renderer(settings, runtimes), outlook=outlook, runtimes=runtimes,
+        places=_places(settings), settings=shown(settings), webhook=_webhook(settings),
         problems=lambda: [*supervisor.problems(), *watchdog.problems()],
     )  # fmt: skip
     return _House(parts, supervisor, watchdog, relay, runtimes, traces, catalog_path)
@@ -394,6 +398,15 @@ async def _tree(catalog: Catalog, payload: dict[str, Any]) -> str | None:
     except Unavailable:
         await catalog.refresh()
         return str(catalog.tree())
+
+
+def _webhook(settings: Settings) -> Webhook:
+    def secret() -> str | None:
+        found = read_webhook_secret(settings)
+        logs.register_secret(found)
+        return found
+
+    return Webhook(secret, settings.catalog_ref if settings.catalog_url else None)
 
 
 def _places(settings: Settings) -> Places:

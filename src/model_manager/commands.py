@@ -5,7 +5,7 @@ A command writes desired state in one transaction and returns; the slot's loop o
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from sqlite3 import Connection
 
 from msgspec import Struct, field
@@ -21,8 +21,11 @@ from model_manager.metrics import History, Metrics
 from model_manager.serving import ledger
 from model_manager.serving.activation import Result, current
 from model_manager.serving.control import SlotLoop
+from model_manager.serving.forecast import Forecast, forecast_of_served
 from model_manager.serving.ledger import Draft, Failure, Row
+from model_manager.serving.outlook import Outlook
 from model_manager.serving.platform import Manifest, Platform
+from model_manager.serving.runtime import ServingRuntime
 from model_manager.serving.targets import Targets
 from model_manager.state.database import Database, Transaction
 from model_manager.tokens import Tokens
@@ -45,6 +48,16 @@ class Places(Struct, frozen=True):
     state: str
 
 
+class Webhook(Struct, frozen=True):
+    """What a Git host's call is checked with. `secret` reads it afresh and may raise SettingsError; None: not set.
+
+    `ref` is the branch, tag or commit that the catalog follows, None where somebody else keeps its folder.
+    """
+
+    secret: Callable[[], str | None]
+    ref: str | None
+
+
 class Parts(Struct):
     """The running service, as its commands see it. Made by `app.py`. `started_at` is in seconds since the epoch."""
 
@@ -61,8 +74,12 @@ class Parts(Struct):
     loops: dict[str, SlotLoop]
     default_slot: str
     render: Render
+    outlook: Outlook
+    runtimes: Mapping[str, ServingRuntime]
     metrics: Metrics
     places: Places
+    settings: list[dict[str, str]]
+    webhook: Webhook
     problems: Callable[[], list[str]]
     connections: Callable[[], int] = lambda: 0
     samples: History = field(default_factory=History)
@@ -219,6 +236,16 @@ async def list_activations(
     found = await parts.database.read(rows)
     shown = found[:limit]
     return [_show(parts, row) for row in shown], shown[-1].seq if len(found) > limit else None
+
+
+async def forecast(parts: Parts, model_id: str, slot: str | None = None) -> Forecast:
+    """How long activating this model would take. Raises as `activate` does; changes nothing."""
+    draft = _draft(parts, parts.catalog.item(model_id), _slot_name(parts, slot), "forecast")
+    row = await parts.database.read(lambda c: _wanted(c, draft.slot))
+    if row is not None and _same(row, draft) and parts.targets.serves(draft.slot, row.id):
+        return forecast_of_served(row.model_id)
+    observed = await parts.platform.observe(draft.slot)
+    return await parts.outlook.forecast(draft.entry, draft.weights, replaces=not observed.empty)
 
 
 async def list_slots(parts: Parts) -> list[Slot]:

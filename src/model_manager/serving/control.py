@@ -13,6 +13,7 @@ from collections.abc import Awaitable
 from sqlite3 import Connection
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from model_manager import logs
 from model_manager.errors import ModelManagerError
@@ -26,6 +27,7 @@ from model_manager.serving.diagnose import diagnose
 from model_manager.serving.journey import Told, Travel, untold
 from model_manager.serving.ledger import Failure, Row
 from model_manager.serving.memory import MemoryDesk, private_bytes
+from model_manager.serving.outlook import Outlook, Promise
 from model_manager.serving.platform import Instance, Observed, Platform
 from model_manager.serving.preparation import Preparation
 from model_manager.serving.targets import Coming, Target, Targets
@@ -57,6 +59,7 @@ class Shared(Struct, frozen=True):
     targets: Targets
     memory: MemoryDesk
     preparation: Preparation
+    outlook: Outlook
     metrics: Metrics
     timing: Timing
     told: Told = untold
@@ -73,6 +76,7 @@ class SlotLoop:
         self._drained: str | None = None
         self._verification = Verification(shared.relay, shared.timing.retry_verify, self.poke)
         self._travel = Travel(slot, shared.told)
+        self._promise = Promise(shared.outlook)
         self._trouble = ""
         self._ends: tuple[str, int] | None = None
 
@@ -103,7 +107,7 @@ class SlotLoop:
         self._follow(row)
         observed = await self._do.platform.observe(self.slot)
         self._close_stale_target(observed)
-        self._do.targets.expect(self.slot, _coming(row))
+        await self._expect(row, observed)
         await self._tell_crash(row, observed)
         if row is None or row.result in ledger.ENDS:
             await self._empty(observed)
@@ -114,6 +118,16 @@ class SlotLoop:
         step = decide(row.id, row.phase, known)
         log.debug("slot %s: %s in %s: %s", self.slot, row.id, row.phase, step)
         await self._carry_out(step, row, observed)
+
+    async def _expect(self, row: Row | None, observed: Observed) -> None:
+        """Tell the gateway what is coming, and when: it lets requests wait, or says when to come back."""
+        coming = _coming(row)
+        if row is None or coming is None or self._do.targets.serves(self.slot, row.id):
+            self._promise.forget()
+        else:
+            replaces = observed.activation not in (None, row.id)
+            coming = replace(coming, ready_at=await self._promise.ready_at(row, replaces=replaces))
+        self._do.targets.expect(self.slot, coming)
 
     def _rows(self, connection: Connection) -> tuple[Row | None, Row | None]:
         at = ledger.slot(connection, self.slot)

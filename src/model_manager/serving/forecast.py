@@ -89,6 +89,11 @@ def forecast(known: Known) -> Forecast:
     )
 
 
+def forecast_of_served(model_id: str) -> Forecast:
+    """Of a model that serves already: there is nothing to wait for."""
+    return Forecast(0.0, 0, 0.0, 0.0, 0.0, 0.0, 0, [f"{model_id} serves already: there is nothing to do."])
+
+
 def loads(moments: Iterable[Moment]) -> list[Load]:
     """The loads in a run of moments (oldest first), latest first. What never became active is none."""
     found: list[Load] = []

@@ -6,6 +6,7 @@ from model_manager import commands
 from model_manager.commands import Activation, Parts
 from model_manager.http.routing import Request, Route
 from model_manager.serving.activation import Result
+from model_manager.serving.forecast import Forecast
 from model_manager.web.models import Wait
 from model_manager.web.paging import Paged, cursor_after, sequence
 
@@ -16,6 +17,13 @@ class ActivationsQuery(Paged):
     slot: str | None = None
     model: str | None = None
     result: Result | None = None
+
+
+class ForecastQuery(Struct):
+    """`model`: an id or alias. `slot`: the default one when left out."""
+
+    model: str
+    slot: str | None = None
 
 
 class ActivationList(Struct, rename="camel"):
@@ -42,6 +50,14 @@ async def activation_page(
     return ActivationList(found, None if more is None else cursor_after("activations", more))
 
 
+async def forecast_activation(parts: Parts, query: ForecastQuery) -> Forecast:
+    """How long activating a model would take, how much would be fetched, and how long the slot would serve nothing.
+
+    From how long it took before on this machine; nothing is started, and no network is asked.
+    """
+    return await commands.forecast(parts, query.model, query.slot)
+
+
 async def get_activation(parts: Parts, activation_id: str, query: Wait) -> Activation:
     """One activation; with `wait`, as soon as it has ended or the seconds are over."""
     if query.wait:
@@ -56,6 +72,7 @@ async def cancel_activation(parts: Parts, activation_id: str, request: Request) 
 
 ROUTES = (
     Route("GET", "/activations", list_activations),
+    Route("GET", "/activations/forecast", forecast_activation),
     Route("GET", "/activations/{activation_id}", get_activation),
     Route("POST", "/activations/{activation_id}/cancel", cancel_activation),
 )

@@ -5,6 +5,7 @@ from model_manager.http.routing import Route
 from model_manager.web import (
     activations,
     active,
+    bundle,
     catalog,
     events,
     health,
@@ -14,9 +15,11 @@ from model_manager.web import (
     model_list,
     models,
     not_offered,
+    settings,
     slots,
     system,
     tokens,
+    webhook,
     weights,
 )
 
@@ -35,6 +38,9 @@ NOUNS = (
     slots,
     activations,
     tokens,
+    settings,
+    webhook,
+    bundle,
     not_offered,
 )
 

@@ -6,10 +6,12 @@ from collections.abc import AsyncGenerator
 from msgspec import Struct
 
 from model_manager import commands
-from model_manager.commands import Parts, Slot
-from model_manager.http.routing import Request, Route
+from model_manager.commands import Activation, Parts, Slot
+from model_manager.http.routing import Reply, Request, Route
 from model_manager.http.sse import EventStream, Message
-from model_manager.web.paging import Tail
+from model_manager.web.activations import ActivationList, activation_page
+from model_manager.web.models import Wait, activation_failed, preferred_wait
+from model_manager.web.paging import Paged, Tail
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at a log that is followed."""
@@ -20,6 +22,12 @@ WINDOW = 1000
 
 class SlotList(Struct, rename="camel"):
     slots: list[Slot]
+
+
+class Desired(Struct, forbid_unknown_fields=True):
+    """`model`: an id or alias of the catalog."""
+
+    model: str
 
 
 class LogQuery(Tail):
@@ -45,6 +53,36 @@ async def list_slots(parts: Parts) -> SlotList:
 async def get_slot(parts: Parts, slot: str) -> Slot:
     """One slot: what is desired, what serves."""
     return await commands.get_slot(parts, slot)
+
+
+async def put_slot(
+    parts: Parts, slot: str, body: Desired, query: Wait, request: Request
+) -> Reply[Activation]:
+    """Make a slot want a model; the same wish again changes nothing.
+
+    Answers at once with the activation under way, or, with `?wait=30` or the header `Prefer: wait=30`, as soon as the
+    model serves; if it fails within that time, with the problem and its cause. 200: the slot serves it.
+    """
+    activation = await commands.activate(parts, body.model, slot=slot, actor=request.actor)
+    seconds = query.wait if query.wait is not None else preferred_wait(request.header("prefer"))
+    if seconds:
+        activation = await commands.wait_activation(parts, activation.id, seconds)
+    if activation.result not in (None, "active"):
+        raise activation_failed(activation)
+    status = 200 if activation.serving else 202
+    return Reply(activation, status, {"location": f"/activations/{activation.id}"})
+
+
+async def empty_slot(parts: Parts, slot: str, request: Request) -> Slot:
+    """Make a slot want nothing, now and after every restart."""
+    _, emptied = await commands.deactivate(parts, slot=slot, actor=request.actor)
+    return emptied
+
+
+async def slot_activations(parts: Parts, slot: str, query: Paged) -> ActivationList:
+    """The slot's activations, newest first."""
+    await commands.get_slot(parts, slot)  # an unknown one is a problem, not an empty list
+    return await activation_page(parts, query, slot=slot)
 
 
 async def slot_logs(parts: Parts, slot: str, query: LogQuery, request: Request) -> SlotLog | EventStream:
@@ -85,5 +123,8 @@ def new_lines(before: list[str], now: list[str]) -> list[str]:
 ROUTES = (
     Route("GET", "/slots", list_slots),
     Route("GET", "/slots/{slot}", get_slot),
+    Route("PUT", "/slots/{slot}", put_slot, status=202, also={200: Activation}),
+    Route("DELETE", "/slots/{slot}", empty_slot),
+    Route("GET", "/slots/{slot}/activations", slot_activations),
     Route("GET", "/slots/{slot}/logs", slot_logs),
 )
