@@ -1,20 +1,25 @@
 """One request through the gateway: read, find its model server, pass the answer on as it comes."""
 
-import asyncio
 import logging
+import time
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from model_manager.errors import ModelManagerError, UpstreamError
 from model_manager.gateway.bodies import MAX_BODY, model_of, parse_fields, with_model
+from model_manager.gateway.delivery import Delivery, SlowReader, delivery
 from model_manager.gateway.headers import Headers, to_client, to_server
 from model_manager.gateway.missing import is_of_the_path, no_endpoint
 from model_manager.gateway.permission import only_of
 from model_manager.gateway.presence import ClientPresence
 from model_manager.gateway.shapes import shape_of
+from model_manager.gateway.usage import TAIL, usage_of
+from model_manager.http.context import GONE
+from model_manager.http.outlet import outlet_of
 from model_manager.http.parsing import check_json_type, header, read_body
 from model_manager.relay import Relay, Response
 from model_manager.serving.targets import Target, Targets
@@ -23,6 +28,12 @@ log = logging.getLogger(__name__)
 
 WHOLE = 1 << 20
 """Bytes. An answer declared to be no longer is read before it is sent: if it breaks, nothing was said yet."""
+
+Observe = Callable[[str, str, int, float, float | None, int | None, int | None], None]
+"""(slot or "", path, status, seconds, seconds to the body's first byte, tokens read, tokens written), once per request.
+
+The status of a stream that broke is that of its error, which its client can only read in the stream.
+"""
 
 SLOW_READER_TIMEOUT = 60.0
 """Seconds a client may take to accept a piece of a stream; a generation is not held up for longer."""
@@ -42,6 +53,7 @@ class Passage:
         targets: Targets,
         relay: Relay,
         *,
+        observe: Observe | None = None,
         slow_reader_timeout: float = SLOW_READER_TIMEOUT,
         **timeouts: float,
     ) -> None:
@@ -49,36 +61,50 @@ class Passage:
         self._shape = shape_of(path)
         self._targets = targets
         self._relay = relay
+        self._observe = observe
         self._slow_reader_timeout = slow_reader_timeout
         self._timeouts = timeouts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        told = _Told()
         try:
             check_json_type(header(scope, b"content-type"))
             fields = parse_fields(await read_body(scope, receive, MAX_BODY))
-            async with ClientPresence(receive) as presence:
+            async with ClientPresence(receive, outlet_of(scope)) as presence:
                 # Nothing is awaited between these two: whoever switches models sees the lease or was waited for.
                 target = await self._targets.wait_for(model_of(fields), only_of(scope))
                 with self._targets.lease(target):
+                    told.slot = target.slot
                     body = with_model(fields, target.served_name)
                     del fields
-                    await self._pass(scope, body, target, presence, send)
+                    way = delivery(scope, send, self._slow_reader_timeout)
+                    await self._pass(scope, body, target, presence, way, told)
         except ClientDisconnect:
             log.info("499: the client left %s before its answer ended", self._path)
+            told.status = GONE
             raise
         except ModelManagerError as error:  # only ever before the answer began
             if error.status >= 500:
                 log.warning("%s: %d, %s", self._path, error.status, error.sentence)
+            told.status = error.status
             await self._shape.response(error)(scope, receive, send)
+        finally:
+            if self._observe is not None:
+                self._observe(told.slot, self._path, *told.numbers())
 
     async def _pass(
-        self, scope: Scope, body: bytes, target: Target, presence: ClientPresence, send: Send
+        self,
+        scope: Scope,
+        body: bytes,
+        target: Target,
+        presence: ClientPresence,
+        way: Delivery,
+        told: "_Told",
     ) -> None:
-        request_id = scope.get("state", {}).get("request_id", "")
         response = await self._relay.request(
             "POST",
             target.url.rstrip("/") + self._path,
-            headers=to_server(scope["headers"], target, request_id),
+            headers=to_server(scope["headers"], target, _request_id(scope)),
             body=body,
             **self._timeouts,
         )
@@ -86,65 +112,74 @@ class Passage:
             _refuse_what_is_not_for_the_client(response, target)
             headers = to_client(response.headers, target)
             if response.length is not None and response.length <= WHOLE:
-                await self._send_whole(response, headers, target, presence, send)
+                await self._send_whole(response, headers, target, presence, way, told)
             else:
-                await self._stream(response, headers, presence, send)
+                await self._stream(response, headers, presence, way, told)
 
     async def _send_whole(
-        self, response: Response, headers: Headers, target: Target, presence: ClientPresence, send: Send
+        self,
+        response: Response,
+        headers: Headers,
+        target: Target,
+        presence: ClientPresence,
+        way: Delivery,
+        told: "_Told",
     ) -> None:
         body = await response.read(WHOLE)
         if response.status == 404 and not response.header(b"content-encoding") and is_of_the_path(body):
             raise no_endpoint(self._path, target)
-        if response.status not in (204, 304):
-            headers.append((b"content-length", b"%d" % len(body)))
+        told.first(response.status, body)
         presence.stop()
-        await send(_start(response.status, headers))
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        await way.begin(response.status, headers, len(body), body)
+        await way.end()
 
     async def _stream(
-        self, response: Response, headers: Headers, presence: ClientPresence, send: Send
+        self, response: Response, headers: Headers, presence: ClientPresence, way: Delivery, told: "_Told"
     ) -> None:
         """Pass each piece when it comes. The head waits for the first: a death before it still has a status."""
         events = (response.header(b"content-type") or b"").lower().startswith(b"text/event-stream")
         if events:
             headers.append((b"x-accel-buffering", b"no"))  # nginx would collect the events otherwise
-        elif response.length is not None:
-            headers.append((b"content-length", b"%d" % response.length))
-        begun = False
+        piece = await anext(response, b"")
+        told.first(response.status, piece)
         try:
-            async for chunk in response:
-                if not begun:
-                    await send(_start(response.status, headers))
-                    begun = True
-                await self._send_piece(chunk, send)
+            await way.begin(response.status, headers, response.length, piece)
+            await way.pour(response, told.pieces.append)
         except UpstreamError as error:
-            if not begun:
-                raise
             log.warning("%s: cut off, %s", self._path, error.sentence)
+            told.status = error.status
             if events and response.header(b"content-encoding") is None:
-                with suppress(_SlowReader):
-                    await self._send_piece(self._shape.event(error), send)
-            return  # without a last message: the HTTP server closes the connection and no end is faked
-        except _SlowReader:
+                with suppress(SlowReader):
+                    await way.write(self._shape.event(error))
+            return  # without an end: the HTTP server closes the connection, and none is faked
+        except SlowReader:
             log.info("%s: the client took nothing for too long and was cut off", self._path)
+            told.status = GONE
             return
         presence.stop()
-        if not begun:
-            await send(_start(response.status, headers))
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _send_piece(self, piece: bytes, send: Send) -> None:
-        """Waits while the client is slow, and with us, through back-pressure, the model server."""
-        try:
-            async with asyncio.timeout(self._slow_reader_timeout):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        except TimeoutError as error:
-            raise _SlowReader from error
+        await way.end()
 
 
-class _SlowReader(Exception):
-    pass
+class _Told:
+    """What is told of a request when it is over."""
+
+    def __init__(self) -> None:
+        self.slot = ""
+        self.status = 500
+        self.pieces: deque[bytes] = deque(maxlen=8)  # the last ones, for the usage in them
+        self._began = time.perf_counter()
+        self._first_byte: float | None = None
+
+    def first(self, status: int, piece: bytes) -> None:
+        """The answer begins, with this piece of its body if it has one."""
+        self.status = status
+        if piece:
+            self._first_byte = time.perf_counter() - self._began
+            self.pieces.append(piece)
+
+    def numbers(self) -> tuple[int, float, float | None, int | None, int | None]:
+        tail = b"".join([piece[-TAIL:] for piece in self.pieces])[-TAIL:]
+        return (self.status, time.perf_counter() - self._began, self._first_byte, *usage_of(tail))
 
 
 def _refuse_what_is_not_for_the_client(response: Response, target: Target) -> None:
@@ -161,6 +196,6 @@ def _refuse_what_is_not_for_the_client(response: Response, target: Target) -> No
         )
 
 
-def _start(status: int, headers: Headers) -> Message:
-    message: dict[str, Any] = {"type": "http.response.start", "status": status, "headers": headers}
-    return message
+def _request_id(scope: Scope) -> str:
+    found: str = scope.get("state", {}).get("request_id", "")
+    return found

@@ -6,16 +6,21 @@ from types import TracebackType
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from model_manager.http.outlet import Outlet
+
 
 class ClientPresence:
     """While it lasts, a client that leaves interrupts its block with ClientDisconnect, wherever that waits.
 
     Interrupting is cancelling, so whoever waits on a model server closes that connection on the way out.
-    Enter it when the request's body has been read whole.
+    Enter it when the request's body has been read whole. An `outlet` tells who leaves by itself; without one, a task
+    waits in `receive`.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, outlet: Outlet | None = None) -> None:
         self._receive = receive
+        self._outlet = outlet
+        self._watcher: asyncio.Task[None] | None = None
         self._left = False
         self._over = False
 
@@ -23,7 +28,12 @@ class ClientPresence:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
-        self._watcher = asyncio.create_task(self._watch())
+        if self._outlet is None:
+            self._watcher = asyncio.create_task(self._watch())
+        elif self._outlet.gone:
+            raise ClientDisconnect
+        else:
+            self._outlet.on_gone(self._interrupt)
         return self
 
     async def __aexit__(
@@ -37,11 +47,17 @@ class ClientPresence:
     def stop(self) -> None:
         """Stop looking: to be called before the last message, after which servers report a disconnect too."""
         self._over = True
-        self._watcher.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._outlet is not None:
+            self._outlet.on_gone(None)
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._interrupt()
+
+    def _interrupt(self) -> None:
         if not self._over:
-            self._left = True
+            self._over = self._left = True
             self._task.cancel()

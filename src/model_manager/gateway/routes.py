@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from model_manager.errors import MethodNotAllowed
 from model_manager.gateway.listing import Models
-from model_manager.gateway.passing import Passage
+from model_manager.gateway.passing import Observe, Passage
 from model_manager.gateway.shapes import shape_of
 from model_manager.relay import Relay
 from model_manager.serving.targets import Targets
@@ -24,13 +24,18 @@ PASSED_ON = {
 """What goes to the model's server under the same path, where its engine has it; each with its summary."""
 
 
-def routes(targets: Targets, relay: Relay, **timeouts: float) -> list[BaseRoute]:
+def routes(
+    targets: Targets, relay: Relay, *, observe: Observe | None = None, **timeouts: float
+) -> list[BaseRoute]:
     """`/v1/…` for a Starlette router. `timeouts` in seconds: `first_byte_timeout`, `idle_timeout`, …"""
     models = Models(targets)
     return [
         Route("/v1/models", _Only("GET", models)),
         Route("/v1/models/{model:path}", _Only("GET", models)),
-        *(Route(path, _Only("POST", Passage(path, targets, relay, **timeouts))) for path in PASSED_ON),
+        *(
+            Route(path, _Only("POST", Passage(path, targets, relay, observe=observe, **timeouts)))
+            for path in PASSED_ON
+        ),
     ]
 
 

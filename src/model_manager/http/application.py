@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 from starlette.routing import BaseRoute, Router
-from starlette.types import ASGIApp, Lifespan
+from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from model_manager.http.auth import Auth, Guard
 from model_manager.http.context import Context, Observe, Respond
@@ -39,8 +40,28 @@ def application(
     router = Router(
         [*starlette_routes(described), *others], redirect_slashes=False, default=no_route, lifespan=lifespan
     )
-    served: ASGIApp = Context(Guard(router, auth), closing=closing, observe=observe, respond=respond)
+    served: ASGIApp = Context(Guard(_Exact(others, router), auth), closing=closing, observe=observe, respond=respond)
     return Cors(served, auth.origins) if auth.origins else served
+
+
+class _Exact:
+    """The routes without parameters at one look-up; a router tries one pattern after the other, a hundred of them."""
+
+    def __init__(self, routes: Sequence[BaseRoute], otherwise: ASGIApp) -> None:
+        self._routes = {
+            route.path: route
+            for route in routes
+            if isinstance(route, StarletteRoute) and not route.param_convertors and route.methods is None
+        }
+        self._otherwise = otherwise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        if route is None:
+            await self._otherwise(scope, receive, send)
+            return
+        scope["route"], scope["path_params"] = route, {}
+        await route.app(scope, receive, send)
 
 
 def _openapi(routes: Sequence[Route], version: str) -> Route:

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
+import os
 import re
 import time
-import uuid
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model_manager import logs
 from model_manager.errors import ModelManagerError, NotFound
+from model_manager.http.outlet import outlet_of
 from model_manager.http.parsing import header
 from model_manager.http.problems import InternalError, problem_response
 
@@ -74,7 +75,7 @@ class Context:
         except ClientDisconnect:
             pass
         except Exception as error:
-            told = error
+            told, status = error, status or _status_past_send(scope)
             if not isinstance(told, ModelManagerError) or status:
                 log.exception("request %s: %s %r failed", request_id, scope["method"], scope["path"])
                 told = InternalError(request_id)
@@ -84,10 +85,17 @@ class Context:
         finally:
             if self._observe is not None:
                 route = getattr(scope.get("route"), "path", None)
-                self._observe(scope["method"], route, status or GONE, time.perf_counter() - started)
+                status = status or _status_past_send(scope) or GONE
+                self._observe(scope["method"], route, status, time.perf_counter() - started)
+
+
+def _status_past_send(scope: Scope) -> int:
+    """Of an answer that did not come through `send`; 0 where there is none."""
+    outlet = outlet_of(scope)
+    return 0 if outlet is None else outlet.status
 
 
 def _request_id(scope: Scope) -> str:
     """The client's own id when it is harmless to print anywhere, else a new one."""
     given = header(scope, b"x-request-id") or ""
-    return given if _GOOD_ID.fullmatch(given) else str(uuid.uuid4())
+    return given if _GOOD_ID.fullmatch(given) else os.urandom(16).hex()

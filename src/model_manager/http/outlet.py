@@ -35,7 +35,7 @@ class Outlet:
     @property
     def gone(self) -> bool:
         """Whether nobody is there to read any more."""
-        return self._transport.is_closing()
+        return self._cycle.disconnected or self._transport.is_closing()
 
     def on_gone(self, call: Call | None) -> None:
         """Call this when the client leaves."""

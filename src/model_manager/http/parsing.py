@@ -53,13 +53,16 @@ async def read_body(scope: Scope, receive: Receive, limit: int = BODY_LIMIT) -> 
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The values of one header (lower-case name), joined as HTTP joins repeated ones; None when absent."""
-    values = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
-    return ", ".join(values) if values else None
+    found: str | None = None
+    for key, value in scope["headers"]:
+        if key == name:
+            found = value.decode("latin-1") if found is None else f"{found}, {value.decode('latin-1')}"
+    return found
 
 
 def check_json_type(content_type: str | None) -> None:
     """Refuse bodies that say they are something else. Saying nothing is taken for JSON, as old clients do."""
-    if content_type is None:
+    if content_type is None or content_type == "application/json":
         return
     media_type, _, parameters = content_type.partition(";")
     charset = re.search(r"charset\s*=\s*\"?([^\s\";]+)", parameters, re.IGNORECASE)
