@@ -1,0 +1,70 @@
+"""One call of the API as data: what is asked, and what its answers are. No I/O: the clients send it."""
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+from msgspec import Struct
+
+from model_manager.client.errors import refusal
+
+T = TypeVar("T")
+
+USER_AGENT = "model-manager-client"
+
+
+class Call(Struct, Generic[T], frozen=True, kw_only=True):
+    """A request that answers with a T.
+
+    `path` are the segments, not yet quoted. `returns` has the type of each status that is an answer; `str` and
+    `bytes` stand for answers that are not JSON.
+    """
+
+    method: str
+    path: tuple[str, ...]
+    returns: Mapping[int, Any]
+    query: Mapping[str, Any] = {}
+    payload: Any = None
+
+    @property
+    def target(self) -> str:
+        """Path and query as they stand in the request line; what is None is left out."""
+        target = "".join("/" + quote(part, safe="") for part in self.path)
+        given = {name: _text(value) for name, value in self.query.items() if value is not None}
+        return target + (f"?{urlencode(given)}" if given else "")
+
+    def body(self) -> bytes | None:
+        return None if self.payload is None else msgspec.json.encode(self.payload)
+
+    def headers(self, token: str | None, accept: str = "application/json") -> dict[str, str]:
+        headers = {"accept": accept, "user-agent": USER_AGENT}
+        if self.payload is not None:
+            headers["content-type"] = "application/json"
+        if token:
+            headers["authorization"] = f"Bearer {token}"
+        return headers
+
+    def answer(self, status: int, body: bytes, url: str) -> T:
+        """The decoded answer. Raises ApiError for a refusal, and for what is no answer to this call."""
+        kind = self.returns.get(status)
+        if kind is None:
+            raise refusal(status, body, url)
+        if kind is bytes:
+            return body  # type: ignore[return-value]
+        if kind is str:
+            return body.decode("utf-8", "replace")  # type: ignore[return-value]
+        try:
+            decoded: T = msgspec.json.decode(body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise refusal(status, b"", url) from error
+        return decoded
+
+
+def given(fields: dict[str, Any]) -> dict[str, Any]:
+    """A request's body: the fields that were given."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

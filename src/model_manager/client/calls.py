@@ -1,0 +1,282 @@
+"""Each operation of the API as a `Call`: what is asked, and the types of its answers.
+
+Written by `python -m tools.client_code` from the API's description: change the routes, not this file.
+"""
+
+from typing import Literal
+
+from model_manager.client.call import Call, given
+from model_manager.client.types import (
+    Accepted,
+    Activated,
+    Activation,
+    ActivationList,
+    Active,
+    CatalogView,
+    Deactivated,
+    Deleted,
+    Entry,
+    EventPage,
+    Health,
+    History,
+    JobList,
+    JobLog,
+    JobView,
+    ManifestOf,
+    ModelSummary,
+    Problems,
+    Queued,
+    Readiness,
+    Refreshed,
+    Slot,
+    SlotList,
+    SlotLog,
+    SystemInfo,
+    Usage,
+    WeightDetails,
+    WeightList,
+)
+
+
+def healthz() -> Call[Health]:
+    """Whether the process answers."""
+    return Call(method="GET", path=("healthz",), returns={200: Health})
+
+
+def readyz() -> Call[Readiness]:
+    """Whether the service can do its work."""
+    return Call(method="GET", path=("readyz",), returns={200: Readiness, 503: Readiness})
+
+
+def metrics() -> Call[str]:
+    """The service's numbers, as Prometheus reads them."""
+    return Call(method="GET", path=("metrics",), returns={200: str})
+
+
+def system_info() -> Call[SystemInfo]:
+    """What runs here, with what, and what happened lately."""
+    return Call(method="GET", path=("system", "info"), returns={200: SystemInfo})
+
+
+def list_models() -> Call[list[ModelSummary]]:
+    """All models of the catalog."""
+    return Call(method="GET", path=("models",), returns={200: list[ModelSummary]})
+
+
+def activate(*, id: str, wait: int | None = None, slot: str | None = None) -> Call[Accepted | Activated]:
+    """Make a slot serve a model."""
+    return Call(
+        method="POST",
+        path=("models", "activate"),
+        returns={202: Accepted, 200: Activated},
+        query={"wait": wait},
+        payload=given({"id": id, "slot": slot}),
+    )
+
+
+def deactivate(*, slot: str | None = None) -> Call[Deactivated]:
+    """Empty a slot, also for the time after every restart."""
+    return Call(
+        method="POST",
+        path=("models", "deactivate"),
+        returns={200: Deactivated},
+        payload=given({"slot": slot}),
+    )
+
+
+def get_model(model_id: str) -> Call[Entry]:
+    """One model's entry, as it stands in the catalog."""
+    return Call(method="GET", path=("models", model_id), returns={200: Entry})
+
+
+def get_manifest(model_id: str, *, slot: str | None = None) -> Call[ManifestOf]:
+    """The InferenceService that activating a model would want."""
+    return Call(
+        method="GET", path=("models", model_id, "manifest"), returns={200: ManifestOf}, query={"slot": slot}
+    )
+
+
+def get_active(*, slot: str | None = None) -> Call[Active]:
+    """What a slot serves now; nothing is active before it was verified."""
+    return Call(method="GET", path=("active",), returns={200: Active}, query={"slot": slot})
+
+
+def get_catalog() -> Call[CatalogView]:
+    """How the catalog is doing: its source, revision and age, and what is wrong."""
+    return Call(method="GET", path=("catalog",), returns={200: CatalogView})
+
+
+def refresh() -> Call[Refreshed]:
+    """Read the catalog again now."""
+    return Call(method="POST", path=("refresh",), returns={200: Refreshed})
+
+
+def catalog_problems() -> Call[Problems]:
+    """What is wrong in the catalog: file, line, field, sentence and hint."""
+    return Call(method="GET", path=("catalog", "problems"), returns={200: Problems})
+
+
+def list_weights() -> Call[WeightList]:
+    """Installed weights, the largest first, and what else lies on the volume."""
+    return Call(method="GET", path=("weights",), returns={200: WeightList})
+
+
+def weights_usage() -> Call[Usage]:
+    """How full the volume is, and how much of it is ours."""
+    return Call(method="GET", path=("weights", "usage"), returns={200: Usage})
+
+
+def install_weights(
+    *,
+    id: str | None = None,
+    hf_model_id: str | None = None,
+    revision: str | None = None,
+    target: str | None = None,
+    files: list[str] | None = None,
+    overwrite: bool | None = None,
+) -> Call[Queued]:
+    """Install weights, in a job. The same installation asked for twice is one job."""
+    return Call(
+        method="POST",
+        path=("weights", "install"),
+        returns={202: Queued},
+        payload=given(
+            {
+                "id": id,
+                "hfModelId": hf_model_id,
+                "revision": revision,
+                "target": target,
+                "files": files,
+                "overwrite": overwrite,
+            }
+        ),
+    )
+
+
+def weights_info(name: str) -> Call[WeightDetails]:
+    """One installed folder with its files and their SHA-256."""
+    return Call(method="GET", path=("weights", name, "info"), returns={200: WeightDetails})
+
+
+def delete_weights(name: str) -> Call[Deleted]:
+    """Delete installed weights; refused while anything uses them."""
+    return Call(method="DELETE", path=("weights", name), returns={200: Deleted})
+
+
+def list_jobs(
+    *,
+    limit: int | None = None,
+    cursor: str | None = None,
+    status: Literal["cancelled", "completed", "failed", "pending", "running"] | None = None,
+    type: str | None = None,
+) -> Call[JobList]:
+    """Jobs, newest first."""
+    return Call(
+        method="GET",
+        path=("jobs",),
+        returns={200: JobList},
+        query={"limit": limit, "cursor": cursor, "status": status, "type": type},
+    )
+
+
+def get_job(job_id: str) -> Call[JobView]:
+    """One job."""
+    return Call(method="GET", path=("jobs", job_id), returns={200: JobView})
+
+
+def cancel_job(job_id: str) -> Call[JobView]:
+    """Cancel a job; what it has staged is cleaned up."""
+    return Call(method="POST", path=("jobs", job_id, "cancel"), returns={200: JobView})
+
+
+def retry_job(job_id: str) -> Call[JobView]:
+    """Run a failed or cancelled job again."""
+    return Call(method="POST", path=("jobs", job_id, "retry"), returns={200: JobView})
+
+
+def job_log(job_id: str, *, lines: int | None = None) -> Call[JobLog]:
+    """The last lines that a job's worker logged, oldest first."""
+    return Call(method="GET", path=("jobs", job_id, "logs"), returns={200: JobLog}, query={"lines": lines})
+
+
+def get_history(
+    *,
+    limit: int | None = None,
+    cursor: str | None = None,
+    before: int | None = None,
+    event: str | None = None,
+    subject: str | None = None,
+    actor: str | None = None,
+    since: str | None = None,
+) -> Call[History]:
+    """What happened, newest first."""
+    return Call(
+        method="GET",
+        path=("history",),
+        returns={200: History},
+        query={
+            "limit": limit,
+            "cursor": cursor,
+            "before": before,
+            "event": event,
+            "subject": subject,
+            "actor": actor,
+            "since": since,
+        },
+    )
+
+
+def get_events(*, limit: int | None = None, after: int | None = None) -> Call[EventPage]:
+    """Events, oldest first: a page of JSON, or a stream for those who accept `text/event-stream`."""
+    return Call(
+        method="GET", path=("events",), returns={200: EventPage}, query={"limit": limit, "after": after}
+    )
+
+
+def list_slots() -> Call[SlotList]:
+    """All slots."""
+    return Call(method="GET", path=("slots",), returns={200: SlotList})
+
+
+def get_slot(slot: str) -> Call[Slot]:
+    """One slot: what is desired, what serves."""
+    return Call(method="GET", path=("slots", slot), returns={200: Slot})
+
+
+def slot_logs(slot: str, *, lines: int | None = None, follow: bool | None = None) -> Call[SlotLog]:
+    """The last log lines of a slot's model server, oldest first."""
+    return Call(
+        method="GET",
+        path=("slots", slot, "logs"),
+        returns={200: SlotLog},
+        query={"lines": lines, "follow": follow},
+    )
+
+
+def list_activations(
+    *,
+    limit: int | None = None,
+    cursor: str | None = None,
+    slot: str | None = None,
+    model: str | None = None,
+    result: Literal["active", "cancelled", "failed", "restored", "superseded"] | None = None,
+) -> Call[ActivationList]:
+    """Activations, newest first."""
+    return Call(
+        method="GET",
+        path=("activations",),
+        returns={200: ActivationList},
+        query={"limit": limit, "cursor": cursor, "slot": slot, "model": model, "result": result},
+    )
+
+
+def get_activation(activation_id: str, *, wait: int | None = None) -> Call[Activation]:
+    """One activation; with `wait`, as soon as it has ended or the seconds are over."""
+    return Call(
+        method="GET", path=("activations", activation_id), returns={200: Activation}, query={"wait": wait}
+    )
+
+
+def cancel_activation(activation_id: str) -> Call[Activation]:
+    """Give up an activation that is under way; the last good model serves again."""
+    return Call(method="POST", path=("activations", activation_id, "cancel"), returns={200: Activation})

@@ -1,0 +1,417 @@
+"""One method for each operation of the API, for the sync and the async client.
+
+Written by `python -m tools.client_code` from the API's description: change the routes, not this file.
+"""
+
+from typing import Literal, TypeVar
+
+from model_manager.client import calls
+from model_manager.client.call import Call
+from model_manager.client.types import (
+    Accepted,
+    Activated,
+    Activation,
+    ActivationList,
+    Active,
+    CatalogView,
+    Deactivated,
+    Deleted,
+    Entry,
+    EventPage,
+    Health,
+    History,
+    JobList,
+    JobLog,
+    JobView,
+    ManifestOf,
+    ModelSummary,
+    Problems,
+    Queued,
+    Readiness,
+    Refreshed,
+    Slot,
+    SlotList,
+    SlotLog,
+    SystemInfo,
+    Usage,
+    WeightDetails,
+    WeightList,
+)
+
+T = TypeVar("T")
+
+
+class SyncOperations:
+    """The methods of `Client`. Each raises ApiError for a refusal and NotReachable when nobody answers."""
+
+    def send(self, call: Call[T]) -> T:
+        """Ask, and return the decoded answer."""
+        raise NotImplementedError
+
+    def healthz(self) -> Health:
+        """Whether the process answers."""
+        return self.send(calls.healthz())
+
+    def readyz(self) -> Readiness:
+        """Whether the service can do its work."""
+        return self.send(calls.readyz())
+
+    def metrics(self) -> str:
+        """The service's numbers, as Prometheus reads them."""
+        return self.send(calls.metrics())
+
+    def system_info(self) -> SystemInfo:
+        """What runs here, with what, and what happened lately."""
+        return self.send(calls.system_info())
+
+    def list_models(self) -> list[ModelSummary]:
+        """All models of the catalog."""
+        return self.send(calls.list_models())
+
+    def activate(self, *, id: str, wait: int | None = None, slot: str | None = None) -> Accepted | Activated:
+        """Make a slot serve a model."""
+        return self.send(calls.activate(wait=wait, id=id, slot=slot))
+
+    def deactivate(self, *, slot: str | None = None) -> Deactivated:
+        """Empty a slot, also for the time after every restart."""
+        return self.send(calls.deactivate(slot=slot))
+
+    def get_model(self, model_id: str) -> Entry:
+        """One model's entry, as it stands in the catalog."""
+        return self.send(calls.get_model(model_id))
+
+    def get_manifest(self, model_id: str, *, slot: str | None = None) -> ManifestOf:
+        """The InferenceService that activating a model would want."""
+        return self.send(calls.get_manifest(model_id, slot=slot))
+
+    def get_active(self, *, slot: str | None = None) -> Active:
+        """What a slot serves now; nothing is active before it was verified."""
+        return self.send(calls.get_active(slot=slot))
+
+    def get_catalog(self) -> CatalogView:
+        """How the catalog is doing: its source, revision and age, and what is wrong."""
+        return self.send(calls.get_catalog())
+
+    def refresh(self) -> Refreshed:
+        """Read the catalog again now."""
+        return self.send(calls.refresh())
+
+    def catalog_problems(self) -> Problems:
+        """What is wrong in the catalog: file, line, field, sentence and hint."""
+        return self.send(calls.catalog_problems())
+
+    def list_weights(self) -> WeightList:
+        """Installed weights, the largest first, and what else lies on the volume."""
+        return self.send(calls.list_weights())
+
+    def weights_usage(self) -> Usage:
+        """How full the volume is, and how much of it is ours."""
+        return self.send(calls.weights_usage())
+
+    def install_weights(
+        self,
+        *,
+        id: str | None = None,
+        hf_model_id: str | None = None,
+        revision: str | None = None,
+        target: str | None = None,
+        files: list[str] | None = None,
+        overwrite: bool | None = None,
+    ) -> Queued:
+        """Install weights, in a job. The same installation asked for twice is one job."""
+        return self.send(
+            calls.install_weights(
+                id=id,
+                hf_model_id=hf_model_id,
+                revision=revision,
+                target=target,
+                files=files,
+                overwrite=overwrite,
+            )
+        )
+
+    def weights_info(self, name: str) -> WeightDetails:
+        """One installed folder with its files and their SHA-256."""
+        return self.send(calls.weights_info(name))
+
+    def delete_weights(self, name: str) -> Deleted:
+        """Delete installed weights; refused while anything uses them."""
+        return self.send(calls.delete_weights(name))
+
+    def list_jobs(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        status: Literal["cancelled", "completed", "failed", "pending", "running"] | None = None,
+        type: str | None = None,
+    ) -> JobList:
+        """Jobs, newest first."""
+        return self.send(calls.list_jobs(limit=limit, cursor=cursor, status=status, type=type))
+
+    def get_job(self, job_id: str) -> JobView:
+        """One job."""
+        return self.send(calls.get_job(job_id))
+
+    def cancel_job(self, job_id: str) -> JobView:
+        """Cancel a job; what it has staged is cleaned up."""
+        return self.send(calls.cancel_job(job_id))
+
+    def retry_job(self, job_id: str) -> JobView:
+        """Run a failed or cancelled job again."""
+        return self.send(calls.retry_job(job_id))
+
+    def job_log(self, job_id: str, *, lines: int | None = None) -> JobLog:
+        """The last lines that a job's worker logged, oldest first."""
+        return self.send(calls.job_log(job_id, lines=lines))
+
+    def get_history(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        before: int | None = None,
+        event: str | None = None,
+        subject: str | None = None,
+        actor: str | None = None,
+        since: str | None = None,
+    ) -> History:
+        """What happened, newest first."""
+        return self.send(
+            calls.get_history(
+                limit=limit,
+                cursor=cursor,
+                before=before,
+                event=event,
+                subject=subject,
+                actor=actor,
+                since=since,
+            )
+        )
+
+    def get_events(self, *, limit: int | None = None, after: int | None = None) -> EventPage:
+        """Events, oldest first: a page of JSON, or a stream for those who accept `text/event-stream`."""
+        return self.send(calls.get_events(limit=limit, after=after))
+
+    def list_slots(self) -> SlotList:
+        """All slots."""
+        return self.send(calls.list_slots())
+
+    def get_slot(self, slot: str) -> Slot:
+        """One slot: what is desired, what serves."""
+        return self.send(calls.get_slot(slot))
+
+    def slot_logs(self, slot: str, *, lines: int | None = None, follow: bool | None = None) -> SlotLog:
+        """The last log lines of a slot's model server, oldest first."""
+        return self.send(calls.slot_logs(slot, lines=lines, follow=follow))
+
+    def list_activations(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        slot: str | None = None,
+        model: str | None = None,
+        result: Literal["active", "cancelled", "failed", "restored", "superseded"] | None = None,
+    ) -> ActivationList:
+        """Activations, newest first."""
+        return self.send(
+            calls.list_activations(limit=limit, cursor=cursor, slot=slot, model=model, result=result)
+        )
+
+    def get_activation(self, activation_id: str, *, wait: int | None = None) -> Activation:
+        """One activation; with `wait`, as soon as it has ended or the seconds are over."""
+        return self.send(calls.get_activation(activation_id, wait=wait))
+
+    def cancel_activation(self, activation_id: str) -> Activation:
+        """Give up an activation that is under way; the last good model serves again."""
+        return self.send(calls.cancel_activation(activation_id))
+
+
+class AsyncOperations:
+    """The methods of `AsyncClient`. Each raises ApiError for a refusal and NotReachable when nobody answers."""
+
+    async def send(self, call: Call[T]) -> T:
+        """Ask, and return the decoded answer."""
+        raise NotImplementedError
+
+    async def healthz(self) -> Health:
+        """Whether the process answers."""
+        return await self.send(calls.healthz())
+
+    async def readyz(self) -> Readiness:
+        """Whether the service can do its work."""
+        return await self.send(calls.readyz())
+
+    async def metrics(self) -> str:
+        """The service's numbers, as Prometheus reads them."""
+        return await self.send(calls.metrics())
+
+    async def system_info(self) -> SystemInfo:
+        """What runs here, with what, and what happened lately."""
+        return await self.send(calls.system_info())
+
+    async def list_models(self) -> list[ModelSummary]:
+        """All models of the catalog."""
+        return await self.send(calls.list_models())
+
+    async def activate(
+        self, *, id: str, wait: int | None = None, slot: str | None = None
+    ) -> Accepted | Activated:
+        """Make a slot serve a model."""
+        return await self.send(calls.activate(wait=wait, id=id, slot=slot))
+
+    async def deactivate(self, *, slot: str | None = None) -> Deactivated:
+        """Empty a slot, also for the time after every restart."""
+        return await self.send(calls.deactivate(slot=slot))
+
+    async def get_model(self, model_id: str) -> Entry:
+        """One model's entry, as it stands in the catalog."""
+        return await self.send(calls.get_model(model_id))
+
+    async def get_manifest(self, model_id: str, *, slot: str | None = None) -> ManifestOf:
+        """The InferenceService that activating a model would want."""
+        return await self.send(calls.get_manifest(model_id, slot=slot))
+
+    async def get_active(self, *, slot: str | None = None) -> Active:
+        """What a slot serves now; nothing is active before it was verified."""
+        return await self.send(calls.get_active(slot=slot))
+
+    async def get_catalog(self) -> CatalogView:
+        """How the catalog is doing: its source, revision and age, and what is wrong."""
+        return await self.send(calls.get_catalog())
+
+    async def refresh(self) -> Refreshed:
+        """Read the catalog again now."""
+        return await self.send(calls.refresh())
+
+    async def catalog_problems(self) -> Problems:
+        """What is wrong in the catalog: file, line, field, sentence and hint."""
+        return await self.send(calls.catalog_problems())
+
+    async def list_weights(self) -> WeightList:
+        """Installed weights, the largest first, and what else lies on the volume."""
+        return await self.send(calls.list_weights())
+
+    async def weights_usage(self) -> Usage:
+        """How full the volume is, and how much of it is ours."""
+        return await self.send(calls.weights_usage())
+
+    async def install_weights(
+        self,
+        *,
+        id: str | None = None,
+        hf_model_id: str | None = None,
+        revision: str | None = None,
+        target: str | None = None,
+        files: list[str] | None = None,
+        overwrite: bool | None = None,
+    ) -> Queued:
+        """Install weights, in a job. The same installation asked for twice is one job."""
+        return await self.send(
+            calls.install_weights(
+                id=id,
+                hf_model_id=hf_model_id,
+                revision=revision,
+                target=target,
+                files=files,
+                overwrite=overwrite,
+            )
+        )
+
+    async def weights_info(self, name: str) -> WeightDetails:
+        """One installed folder with its files and their SHA-256."""
+        return await self.send(calls.weights_info(name))
+
+    async def delete_weights(self, name: str) -> Deleted:
+        """Delete installed weights; refused while anything uses them."""
+        return await self.send(calls.delete_weights(name))
+
+    async def list_jobs(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        status: Literal["cancelled", "completed", "failed", "pending", "running"] | None = None,
+        type: str | None = None,
+    ) -> JobList:
+        """Jobs, newest first."""
+        return await self.send(calls.list_jobs(limit=limit, cursor=cursor, status=status, type=type))
+
+    async def get_job(self, job_id: str) -> JobView:
+        """One job."""
+        return await self.send(calls.get_job(job_id))
+
+    async def cancel_job(self, job_id: str) -> JobView:
+        """Cancel a job; what it has staged is cleaned up."""
+        return await self.send(calls.cancel_job(job_id))
+
+    async def retry_job(self, job_id: str) -> JobView:
+        """Run a failed or cancelled job again."""
+        return await self.send(calls.retry_job(job_id))
+
+    async def job_log(self, job_id: str, *, lines: int | None = None) -> JobLog:
+        """The last lines that a job's worker logged, oldest first."""
+        return await self.send(calls.job_log(job_id, lines=lines))
+
+    async def get_history(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        before: int | None = None,
+        event: str | None = None,
+        subject: str | None = None,
+        actor: str | None = None,
+        since: str | None = None,
+    ) -> History:
+        """What happened, newest first."""
+        return await self.send(
+            calls.get_history(
+                limit=limit,
+                cursor=cursor,
+                before=before,
+                event=event,
+                subject=subject,
+                actor=actor,
+                since=since,
+            )
+        )
+
+    async def get_events(self, *, limit: int | None = None, after: int | None = None) -> EventPage:
+        """Events, oldest first: a page of JSON, or a stream for those who accept `text/event-stream`."""
+        return await self.send(calls.get_events(limit=limit, after=after))
+
+    async def list_slots(self) -> SlotList:
+        """All slots."""
+        return await self.send(calls.list_slots())
+
+    async def get_slot(self, slot: str) -> Slot:
+        """One slot: what is desired, what serves."""
+        return await self.send(calls.get_slot(slot))
+
+    async def slot_logs(self, slot: str, *, lines: int | None = None, follow: bool | None = None) -> SlotLog:
+        """The last log lines of a slot's model server, oldest first."""
+        return await self.send(calls.slot_logs(slot, lines=lines, follow=follow))
+
+    async def list_activations(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        slot: str | None = None,
+        model: str | None = None,
+        result: Literal["active", "cancelled", "failed", "restored", "superseded"] | None = None,
+    ) -> ActivationList:
+        """Activations, newest first."""
+        return await self.send(
+            calls.list_activations(limit=limit, cursor=cursor, slot=slot, model=model, result=result)
+        )
+
+    async def get_activation(self, activation_id: str, *, wait: int | None = None) -> Activation:
+        """One activation; with `wait`, as soon as it has ended or the seconds are over."""
+        return await self.send(calls.get_activation(activation_id, wait=wait))
+
+    async def cancel_activation(self, activation_id: str) -> Activation:
+        """Give up an activation that is under way; the last good model serves again."""
+        return await self.send(calls.cancel_activation(activation_id))

@@ -1,0 +1,110 @@
+"""The sync client: one connection a call, no redirects, no proxies.
+
+`http.client` and not a bigger library: it is imported in milliseconds, and a command line makes one or two calls.
+Redirects are not followed, so the token cannot travel to another host.
+"""
+
+import http.client
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from model_manager.client import calls
+from model_manager.client.address import parse_address
+from model_manager.client.call import Call
+from model_manager.client.errors import refusal
+from model_manager.client.failures import sentences
+from model_manager.client.operations import SyncOperations
+from model_manager.client.sse import Message, messages
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds until a silent address counts as not answering."""
+
+ANSWER_TIMEOUT = 60.0
+"""Seconds to wait for an answer, and between two pieces of a stream (a heartbeat comes every 15 s)."""
+
+SLACK = 15.0
+"""Seconds beyond a call's own `wait` until its answer counts as lost."""
+
+
+class Client(SyncOperations):
+    """Speaks with the service at `url` (`http://…` or `https://…`), with `token` where one is needed.
+
+    `timeout` in seconds. `tls` is the context for https, by default the system's trust (and SSL_CERT_FILE).
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        timeout: float = ANSWER_TIMEOUT,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._address = parse_address(url)
+        self._token = token
+        self._timeout = timeout
+        self._tls = tls
+
+    def __repr__(self) -> str:
+        return f"Client({self.url!r})"  # never the token
+
+    def send(self, call: Call[T]) -> T:
+        """Ask, and return the decoded answer. Raises ApiError or NotReachable."""
+        status, body = self.raw(call)
+        return call.answer(status, body, self.url)
+
+    def raw(self, call: Call[T]) -> tuple[int, bytes]:
+        """The status and the bytes of an answer, as they came."""
+        timeout = max(self._timeout, float(call.query.get("wait") or 0) + SLACK)
+        with self._exchange(call, "application/json", timeout) as response, sentences(self.url, timeout):
+            return response.status, response.read()
+
+    def events(self, after: int | None = None) -> Iterator[Message]:
+        """The history as it happens, from after that id (None: from now on), until the service ends it."""
+        return self.stream(calls.get_events(after=after))
+
+    def stream(self, call: Call[T]) -> Iterator[Message]:
+        """The server-sent events that an operation answers with when asked for them."""
+        with self._exchange(call, "text/event-stream", self._timeout) as response:
+            if response.status not in call.returns:
+                with sentences(self.url, self._timeout):
+                    raise refusal(response.status, response.read(), self.url)
+            yield from messages(self._lines(response))
+
+    def _lines(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        while True:
+            with sentences(self.url, self._timeout):
+                line = response.readline()
+            if not line:
+                return
+            yield line
+
+    @contextmanager
+    def _exchange(self, call: Call[T], accept: str, timeout: float) -> Iterator[http.client.HTTPResponse]:
+        connection = self._connect()
+        try:
+            with sentences(self.url, timeout):
+                connection.sock.settimeout(timeout)
+                target = self._address.path.rstrip("/") + call.target
+                connection.request(call.method, target, call.body(), call.headers(self._token, accept))
+                response = connection.getresponse()
+            yield response
+        finally:
+            connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        assert self._address.hostname is not None  # checked by parse_address
+        host, port = self._address.hostname, self._address.port
+        connection = (
+            http.client.HTTPSConnection(host, port, timeout=CONNECT_TIMEOUT, context=self._tls)
+            if self._address.scheme == "https"
+            else http.client.HTTPConnection(host, port, timeout=CONNECT_TIMEOUT)
+        )
+        with sentences(self.url, CONNECT_TIMEOUT):
+            connection.connect()
+        return connection
