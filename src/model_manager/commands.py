@@ -299,9 +299,9 @@ async def refresh(parts: Parts, actor: str) -> Snapshot:
     return await parts.catalog.refresh(actor)
 
 
-async def render_manifest(parts: Parts, model_id: str, slot: str | None = None) -> Manifest:
-    """The InferenceService that activating this model would want."""
-    return _draft(parts, parts.catalog.item(model_id), _slot_name(parts, slot), "preview").manifest
+def render_manifest(parts: Parts, item: CatalogItem, slot: str | None = None) -> Manifest:
+    """The InferenceService that activating this would want. Raises Unprocessable when it cannot be rendered."""
+    return _draft(parts, item, _slot_name(parts, slot), "preview").manifest
 
 
 # -- weights and jobs -------------------------------------------------------------------------------------

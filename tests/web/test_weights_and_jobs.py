@@ -19,7 +19,9 @@ async def test_lists_are_empty_lists_never_null(client: Client) -> None:
 async def test_install_list_info_delete(client: Client, house: House) -> None:
     job = await install(client, "demo")
     assert (job["type"], job["status"], job["error"]) == ("weight_install", "completed", None)
-    assert job["payload"] == {"modelId": "demo", "hfModelId": "acme/Demo_1", "target": "acme-demo-1"}
+    assert job["payload"] == {
+        "modelId": "demo", "hfModelId": "acme/Demo_1", "revision": "", "target": "acme-demo-1", "overwrite": False
+    }  # fmt: skip
     (house.settings.weights_path / "theirs").mkdir()
     (house.settings.weights_path / "theirs" / "file").write_bytes(b"123")
 
@@ -114,7 +116,7 @@ OUT_OF_BOUNDS = (
     "/jobs?limit=0", "/jobs?limit=1001", "/jobs?limit=-1", "/jobs?status=done", "/jobs?page=2",
     "/history?limit=99999999999999999999", "/history?before=-1", "/history?before=99999999999999999999",
     "/events?after=x", "/events?after=-1", "/activations?limit=NaN", "/slots/second/logs?lines=0",
-    "/slots/second/logs?follow=perhaps", "/models?limit=1",
+    "/slots/second/logs?follow=perhaps", "/models?limit=0",
 )  # fmt: skip
 
 

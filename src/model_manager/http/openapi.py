@@ -63,7 +63,8 @@ def _operation(route: Route, schema_of: dict[Any, Any], components: dict[str, An
             "content": {"application/json": {"schema": schema_of[wanted.body]}},
         }
     if wanted.raw:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": {}}}}
+        schema = schema_of[wanted.raw_json] if wanted.raw_json else {}
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation
 
 
@@ -116,7 +117,10 @@ def _responses(route: Route, schema_of: dict[Any, Any]) -> Iterator[tuple[str, d
     if _is_tagged(route):
         yield "304", {"description": "Not Modified: what `If-None-Match` names still holds."}
     for status, kind in route.also.items():
-        yield str(status), _response(HTTPStatus(status).phrase, "application/json", schema_of[kind])
+        response = _response(HTTPStatus(status).phrase, "application/json", schema_of[kind])
+        if status >= 400:  # what comes before the handler is refused with a problem
+            response["content"][MEDIA_TYPE] = {"schema": schema_of[Problem]}
+        yield str(status), response
     yield "default", {"$ref": "#/components/responses/Problem"}
 
 
@@ -152,5 +156,7 @@ def _types(routes: Iterable[Route]) -> Iterator[Any]:
             yield wanted.query
         if wanted.body is not None:
             yield wanted.body
+        if wanted.raw_json is not None:
+            yield wanted.raw_json
         yield from _payloads(wanted.returns)
         yield from route.also.values()

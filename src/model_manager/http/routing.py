@@ -7,7 +7,7 @@
 
 The first parameter is the context that `bound` gave the route. The others are found by name: those of the
 path, `query` (a Struct), `body` (a Struct, or `Struct | None` when it may be left out), `raw` (the body's bytes as
-they came, where a signature is over them) and `request`.
+they came; `Annotated[bytes, Struct]` where they are JSON that the handler reads itself) and `request`.
 A handler returns a Struct, `Encoded` bytes, a `Reply` (for another status or headers) or a Starlette
 response such as `EventStream`, and raises ModelManagerError for everything else. `openapi.py` reads the same signature.
 """
@@ -104,6 +104,7 @@ class Signature:
     body: type[Struct] | None
     body_optional: bool
     raw: bool
+    raw_json: type[Struct] | None
     request: bool
     returns: Any
 
@@ -140,6 +141,8 @@ class Route:
                 arguments["body"] = parse_body(data, wanted.body)
             else:
                 arguments["body"] = None
+        if wanted.raw_json is not None:
+            check_json_type(header(scope, b"content-type"))
         if wanted.raw:
             arguments["raw"] = data
         if wanted.request:
@@ -238,6 +241,7 @@ def _read_signature(route: Route) -> Signature:
         body=body[0] if body else None,
         body_optional=NoneType in union_members(hints.get("body")),
         raw="raw" in names,
+        raw_json=next(iter(getattr(hints.get("raw"), "__metadata__", ())), None),
         request="request" in names,
         returns=hints["return"],
     )

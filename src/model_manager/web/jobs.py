@@ -15,14 +15,14 @@ class JobsQuery(Paged):
     type: str | None = None
 
 
-class JobPayload(Struct, rename="camel", omit_defaults=True):
-    """What the job is about."""
+class JobPayload(Struct, rename="camel"):
+    """What the job is about; "" is what was not asked for, as in the original."""
 
-    model_id: str | None = None
-    hf_model_id: str | None = None
-    revision: str | None = None
-    target: str | None = None
-    overwrite: bool = False
+    model_id: str
+    hf_model_id: str
+    revision: str
+    target: str
+    overwrite: bool
 
 
 class JobProgress(Struct, rename="camel"):
@@ -121,10 +121,10 @@ def job_view(job: Job) -> JobView:
 def _payload(job: Job) -> JobPayload:
     told = job.payload.get
     return JobPayload(
-        model_id=told("modelId"),
-        hf_model_id=told("hfModelId"),
-        revision=told("revision"),
-        target=told("folder"),
+        model_id=told("modelId") or "",
+        hf_model_id=told("hfModelId") or "",
+        revision=told("revision") or "",
+        target=told("folder") or "",
         overwrite=told("overwrite", False),
     )
 

@@ -11,11 +11,10 @@ from msgspec import Struct
 from model_manager.catalog.entry import Entry
 from model_manager.catalog.snapshot import ModelSummary, summary
 from model_manager.commands import Parts
-from model_manager.errors import ModelManagerError
 from model_manager.http.etags import quoted
 from model_manager.http.routing import Reply, Route, Tagged
+from model_manager.serving.validation import folder_or_none
 from model_manager.web.paging import Cursor, Limit, page, position
-from model_manager.weights.uri import folder_of
 
 
 class ModelsQuery(Struct):
@@ -64,7 +63,7 @@ async def _filter(parts: Parts, query: ModelsQuery) -> Callable[[Entry], bool]:
         conditions.append(lambda entry: (entry.id in active) is query.active)
     if query.installed is not None:
         folders = {weights.folder for weights in await asyncio.to_thread(parts.weights.list)}
-        conditions.append(lambda entry: (_folder(entry) in folders) is query.installed)
+        conditions.append(lambda entry: (folder_or_none(entry) in folders) is query.installed)
     return lambda entry: all(condition(entry) for condition in conditions)
 
 
@@ -76,13 +75,6 @@ def _of_entry(query: ModelsQuery) -> Iterator[Callable[[Entry], bool]]:
     if query.q is not None:
         letters = query.q.casefold()
         yield lambda entry: letters in entry.id or letters in entry.name.casefold()
-
-
-def _folder(entry: Entry) -> str | None:
-    try:
-        return folder_of(entry)
-    except ModelManagerError:  # it names a place where nothing can lie
-        return None
 
 
 def _again(query: ModelsQuery, cursor: str) -> str:

@@ -85,8 +85,8 @@ async def get_model(parts: Parts, model_id: str) -> Tagged[Entry]:
 
 async def get_manifest(parts: Parts, model_id: str, query: InSlot) -> ManifestOf:
     """The InferenceService that activating a model would want."""
-    manifest = await commands.render_manifest(parts, model_id, query.slot)
-    return ManifestOf(manifest, parts.catalog.item(model_id).entry)
+    item = parts.catalog.item(model_id)
+    return ManifestOf(commands.render_manifest(parts, item, query.slot), item.entry)
 
 
 async def activate(

@@ -1,6 +1,7 @@
 """`/system/info`: what runs here, with what, and what happened lately."""
 
 import sqlite3
+from typing import Any
 
 from msgspec import Struct
 
@@ -51,6 +52,8 @@ class AuthInfo(Struct, rename="camel"):
 
 
 class SystemInfo(Struct, rename="camel"):
+    """`gpuProfiles` is for clients of the original, and empty: this version estimates nothing by a GPU's name."""
+
     version: str
     platform: str
     started_at: str
@@ -60,6 +63,7 @@ class SystemInfo(Struct, rename="camel"):
     state: StateInfo
     auth: AuthInfo
     storage: Usage
+    gpu_profiles: list[dict[str, Any]]
     recent_jobs: list[JobView]
     recent_history: list[HistoryEvent]
     problems: list[str]
@@ -79,6 +83,7 @@ async def system_info(parts: Parts) -> SystemInfo:
         state=StateInfo(parts.places.state, True, sqlite3.sqlite_version),
         auth=AuthInfo(True),
         storage=await usage(parts),
+        gpu_profiles=[],
         recent_jobs=[job_view(job) for job in jobs],
         recent_history=[history_event(event) for event in events],
         problems=parts.problems(),

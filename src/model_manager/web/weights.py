@@ -1,18 +1,20 @@
 """`/weights`: what is installed, by what it is used, installing and deleting. Sizes are bytes."""
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from model_manager import commands
-from model_manager.catalog.entry import HfModelId
+from model_manager.catalog.entry import HUB_NAME_PATTERN
 from model_manager.commands import Parts
 from model_manager.errors import NotFound
 from model_manager.http.routing import Reply, Request, Route
 from model_manager.web.jobs import JobView, job_view
 from model_manager.weights.disk import amount
 from model_manager.weights.installed import InstalledFile, InstalledWeights
+
+HubName = Annotated[str, Meta(pattern=f"^$|{HUB_NAME_PATTERN}")]
 
 
 class WeightInfo(Struct, rename="camel"):
@@ -65,14 +67,17 @@ class Usage(Struct, rename="camel"):
 
 
 class Install(Struct, rename="camel", forbid_unknown_fields=True):
-    """Either `id`, a model of the catalog, or `hfModelId`, a Hub repository with its optional particulars."""
+    """Either `id`, a model of the catalog, or `hfModelId`, a Hub repository with its optional particulars.
+
+    `null` and "" are what Go's encoder writes for what nobody set, and count as left out.
+    """
 
     id: str | None = None
-    hf_model_id: HfModelId | None = None
+    hf_model_id: HubName | None = None
     revision: str | None = None
     target: str | None = None
-    files: tuple[str, ...] = ()
-    overwrite: bool = False
+    files: tuple[str, ...] | None = None
+    overwrite: bool | None = None
 
 
 class Queued(Struct, rename="camel"):
@@ -112,12 +117,12 @@ async def install_weights(parts: Parts, body: Install, request: Request) -> Repl
     """Install weights, in a job. The same installation asked for twice is one job."""
     job = await commands.install(
         parts,
-        model_id=body.id,
-        hf_model_id=body.hf_model_id,
-        revision=body.revision,
-        target=body.target,
-        files=body.files,
-        overwrite=body.overwrite,
+        model_id=body.id or None,
+        hf_model_id=body.hf_model_id or None,
+        revision=body.revision or None,
+        target=body.target or None,
+        files=body.files or (),
+        overwrite=body.overwrite or False,
         actor=request.actor,
     )
     return Reply(Queued("queued", job_view(job)), headers={"location": f"/jobs/{job.id}"})

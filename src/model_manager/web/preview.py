@@ -1,0 +1,122 @@
+"""`/catalog/preview` and `/catalog/validate`: what would become of an entry that is in no catalog yet."""
+
+import asyncio
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Struct
+
+from model_manager import commands
+from model_manager.catalog.entry import Entry
+from model_manager.catalog.files import hash_of
+from model_manager.catalog.parse import parse
+from model_manager.catalog.problem import Problem
+from model_manager.catalog.snapshot import CatalogItem
+from model_manager.commands import Parts
+from model_manager.errors import InvalidRequest, Unprocessable
+from model_manager.events import timestamp
+from model_manager.http.routing import Reply, Route
+from model_manager.serving.platform import Manifest
+from model_manager.serving.validation import Check, Found, checks, folder_or_none
+from model_manager.web.models import InSlot
+
+THE_BODY = "body"
+"""The name of the file in problems: there is none."""
+
+
+class Validation(Struct, rename="camel"):
+    """`valid`: no error in the entry and no failed check. `problems` are the errors and warnings with their places,
+    `errors` the former as lines of text, `error` the first of all that is wrong.
+    """
+
+    valid: bool
+    errors: list[str]
+    checks: list[Check]
+    generated_at: str
+    problems: list[Problem]
+    error: str | None = None
+
+
+class Preview(Struct, rename="camel"):
+    """`status` is `warning` when the entry is not valid as it is."""
+
+    status: Literal["success", "warning"]
+    model: Entry
+    validation: Validation
+    manifest: Manifest
+
+
+async def preview_entry(parts: Parts, raw: Annotated[bytes, Entry], query: InSlot) -> Preview:
+    """The InferenceService that an entry would become, and what was found in looking at it.
+
+    Read as a file of the catalog would be: unknown fields are warnings. Nothing is stored.
+    """
+    entry, problems = parse(_without_unset(raw), THE_BODY)
+    if entry is None:
+        raise _refusal(problems)
+    manifest, found = await _look(parts, entry, query.slot)
+    if manifest is None:
+        raise InvalidRequest(next(check.message for check in found if check.status == "fail"), checks=found)
+    validation = _validation(problems, found)
+    return Preview("success" if validation.valid else "warning", entry, validation, manifest)
+
+
+async def validate_entry(parts: Parts, raw: Annotated[bytes, Entry], query: InSlot) -> Reply[Validation]:
+    """Whether an entry could be served as it is: 200 if it could, else 400 with the same form of answer.
+
+    Read as a file of the catalog would be: unknown fields are warnings. Nothing is stored.
+    """
+    entry, problems = parse(_without_unset(raw), THE_BODY)
+    found: list[Check] = []
+    if entry is not None:
+        _, found = await _look(parts, entry, query.slot)
+    validation = _validation(problems, found)
+    return Reply(validation, 200 if validation.valid else 400)
+
+
+async def _look(parts: Parts, entry: Entry, slot: str | None) -> tuple[Manifest | None, list[Check]]:
+    """The entry's manifest, if one can be rendered, and all that the checks say of it."""
+    snapshot = parts.catalog.snapshot
+    manifest, refusal = None, None
+    try:
+        item = CatalogItem(entry, THE_BODY, hash_of(entry), snapshot.revision)
+        manifest = commands.render_manifest(parts, item, slot)
+    except (Unprocessable, InvalidRequest) as error:
+        refusal = error
+    folder = folder_or_none(entry)
+    weights = await asyncio.to_thread(parts.weights.find, folder) if folder else None
+    same = snapshot.items.get(entry.id)
+    found = Found(
+        same.file if same else None, weights.size if weights else None, parts.places.pvc_name, refusal
+    )
+    return manifest, checks(entry, found)
+
+
+def _validation(problems: tuple[Problem, ...], found: list[Check]) -> Validation:
+    errors = [str(problem) for problem in problems if problem.severity == "error"]
+    wrong = [*errors, *(check.message for check in found if check.status == "fail")]
+    return Validation(not wrong, errors, found, timestamp(), list(problems), wrong[0] if wrong else None)
+
+
+def _refusal(problems: tuple[Problem, ...]) -> InvalidRequest:
+    first = next(problem for problem in problems if problem.severity == "error")
+    return InvalidRequest(
+        f"The entry has a problem: {first}", "POST /catalog/validate lists all of them.", problems=problems
+    )
+
+
+def _without_unset(raw: bytes) -> bytes:
+    """The entry without `""`, which Go's encoder writes for fields that nobody set, and which no file would have."""
+    if b'""' not in raw:
+        return raw
+    try:
+        given = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return raw  # for the reader of entries to say what is wrong
+    return msgspec.json.encode({name: value for name, value in given.items() if bytes(value) != b'""'})
+
+
+ROUTES = (
+    Route("POST", "/catalog/preview", preview_entry),
+    Route("POST", "/catalog/validate", validate_entry, also={400: Validation}),
+)
