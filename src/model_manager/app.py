@@ -164,7 +164,7 @@ class _House:
             version=__version__,
             auth=_auth(settings, self.parts.tokens),
             closing=self.closing,
-            others=gateway.routes(self.parts.targets, self.relay),
+            others=gateway.routes(self.parts.targets, self.relay, observe=self.parts.metrics.gateway),
             observe=self.parts.metrics.request,
         )
         return served if self.traces is None else self.traces.requests_of(served)
