@@ -112,7 +112,7 @@ class Server:
             )
             return reply(connection, 200, {"object": "list", "data": [{"id": name, "object": "model"}]})
         if method != "POST" or path not in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
-            return reply(connection, 404, error(f"no route {method} {path}"))
+            return reply(connection, 404, error("File Not Found"))
         try:
             request = json.loads(body)
         except ValueError:

@@ -133,7 +133,7 @@ async def serving(slots: Slots, **timeouts: float) -> AsyncIterator[Gateway]:
     app = application(
         (),
         version="0",
-        auth=Auth(Keyring(), loopback=True),
+        auth=Auth(Keyring("client-t0ken"), loopback=True),
         closing=asyncio.Event(),
         others=routes(slots, relay, **timeouts),
         respond=error_response,

@@ -142,6 +142,8 @@ def limited() -> Targets:
         ({"a"}, "best", "main"),
         ({"a"}, "main", "main"),
         ({"a"}, None, "main"),
+        ({"best"}, "best", "main"),
+        ({"best"}, "a", Forbidden),
         ({"main"}, "a", "main"),
         ({"second"}, "b", "second"),
         ({"a"}, "b", Forbidden),

@@ -19,7 +19,7 @@ RETRY_AFTER = 2
 """Seconds after which to ask again for a model that is on its way, where no forecast says more."""
 
 Only = Set[str] | None
-"""What a token may use, by model id or slot; None: everything."""
+"""What a token may use: models by id, slots, or single names; None: everything."""
 
 
 class Target(Struct, frozen=True):
@@ -167,9 +167,10 @@ class Targets:
         Raises OnItsWay for a model that is coming, Unavailable for a slot that has nothing verified,
         NotFound for a name that nothing serves and Forbidden for one that is not among `only`.
         """
-        target = self._by_name.get(model or self._default)
-        if target is None or not _may(only, target.slot, target.model_id):
-            raise self._refusal(model or self._default, only)
+        name = model or self._default
+        target = self._by_name.get(name)
+        if target is None or (only is not None and not _may(only, name, target.slot, target.model_id)):
+            raise self._refusal(name, only)
         return target
 
     async def wait_for(self, model: str | None, only: Only = None) -> Target:
@@ -206,7 +207,7 @@ class Targets:
             for slot, coming in self._coming.items()
             if slot not in self._targets
         ]
-        return [one for one in listed if _may(only, one.slot, one.model_id)]
+        return [one for one in listed if _may(only, one.name, one.slot, one.model_id)]
 
     # -- requests in flight -------------------------------------------------------------------------------
 
@@ -268,7 +269,8 @@ class Targets:
             return _forbidden(name, only)  # it serves, but not this token
         if coming is not None:
             slot, model = coming
-            return OnItsWay(slot, model) if _may(only, slot, model.model_id) else _forbidden(name, only)
+            may = _may(only, name, slot, model.model_id)
+            return OnItsWay(slot, model) if may else _forbidden(name, only)
         entry = self._entry_of(name)
         if not _may(only, name, entry or name):
             return _forbidden(name, only)
@@ -305,8 +307,8 @@ class Targets:
         return ""
 
 
-def _may(only: Only, slot: str, model_id: str) -> bool:
-    return only is None or slot in only or model_id in only
+def _may(only: Only, *names: str) -> bool:
+    return only is None or not only.isdisjoint(names)
 
 
 def _forbidden(name: str, only: Only) -> Forbidden:
