@@ -73,7 +73,7 @@ def test_a_request_to_a_model_is_counted_timed_and_its_tokens_too() -> None:
 def test_counting_a_request_to_a_model_costs_less_than_two_microseconds() -> None:
     metrics = Metrics()
     count = lambda: metrics.gateway("main", "/v1/chat/completions", 200, 4.0, 0.3, 7, 90)  # noqa: E731
-    best = min(timeit.repeat(count, number=5000, repeat=9)) / 5000
+    best = min(timeit.repeat(count, number=200, repeat=500)) / 200  # bursts: some of them nobody disturbs
     assert best < 2e-6
 
 
