@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
+from starlette.responses import HTMLResponse
 from starlette.routing import BaseRoute, Router
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
@@ -36,11 +37,13 @@ def application(
     told to stop: an HTTP server waits for its streams to end before it tells `lifespan`.
     """
     described = list(routes)
-    described.append(_openapi(described, version))
+    described += _description(described, version)
     router = Router(
         [*starlette_routes(described), *others], redirect_slashes=False, default=no_route, lifespan=lifespan
     )
-    served: ASGIApp = Context(Guard(_Exact(others, router), auth), closing=closing, observe=observe, respond=respond)
+    served: ASGIApp = Context(
+        Guard(_Exact(others, router), auth), closing=closing, observe=observe, respond=respond
+    )
     return Cors(served, auth.origins) if auth.origins else served
 
 
@@ -64,16 +67,31 @@ class _Exact:
         await route.app(scope, receive, send)
 
 
-def _openapi(routes: Sequence[Route], version: str) -> Route:
-    """The route of the API's own description, made when it is first asked for."""
+def _description(routes: Sequence[Route], version: str) -> list[Route]:
+    """The routes of the API's own description, for programs and for people; each made when it is first asked for."""
+
+    @cache
+    def described() -> dict[str, Any]:
+        return document(routes, title="Model Manager", version=version)
 
     @cache
     def encoded() -> Tagged[dict[str, Any]]:
-        data = msgspec.json.encode(document(routes, title="Model Manager", version=version))
+        data = msgspec.json.encode(described())
         return Tagged(data, etag_of(data))
+
+    @cache
+    def written() -> HTMLResponse:
+        from model_manager.http import docs_page
+
+        headers = {"content-security-policy": docs_page.CONTENT_SECURITY_POLICY, "cache-control": "no-cache"}
+        return HTMLResponse(docs_page.page(described()), headers=headers)
 
     async def openapi(_: None) -> Tagged[dict[str, Any]]:
         """This description of the API."""
         return encoded()
 
-    return Route("GET", "/openapi.json", openapi)
+    async def docs(_: None) -> HTMLResponse:
+        """This description of the API as a page for people."""
+        return written()
+
+    return [Route("GET", "/openapi.json", openapi), Route("GET", "/docs", docs)]
