@@ -30,7 +30,15 @@ nav a { margin-right: .8rem; white-space: nowrap }
 """
 
 _DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-CONTENT_SECURITY_POLICY = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        f"style-src 'sha256-{_DIGEST}'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
 
 
 def page(document: Schema) -> bytes:
@@ -44,9 +52,9 @@ def page(document: Schema) -> bytes:
             by_tag.setdefault(spec["tags"][0], []).append(shown)
     schemas = document["components"]["schemas"]
     sections = [
-        f'<h2 id="{escape(tag)}">{escape(tag)}</h2>' + "".join(found) for tag, found in by_tag.items()
+        f'<h2 id="tag-{escape(tag)}">{escape(tag)}</h2>' + "".join(found) for tag, found in by_tag.items()
     ]
-    links = "".join(f'<a href="#{escape(tag)}">{escape(tag)}</a>' for tag in [*by_tag, "objects"])
+    links = "".join(f'<a href="#tag-{escape(tag)}">{escape(tag)}</a>' for tag in [*by_tag, "objects"])
     html = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}: API</title><style>{STYLE}</style></head><body>
@@ -56,7 +64,7 @@ def page(document: Schema) -> bytes:
 Tokens go into <code>Authorization: Bearer …</code>.</p>
 <nav>{links}</nav>
 {"".join(sections)}
-<h2 id="objects">objects</h2>
+<h2 id="tag-objects">objects</h2>
 {"".join(_object(name, schema) for name, schema in sorted(schemas.items()))}
 </body></html>
 """
