@@ -56,7 +56,7 @@ class Keyring:
         self._clock = clock
         self._issued: dict[bytes, Identity] = {}
         self._static_digest = b""
-        self._static = ANONYMOUS
+        self._static: Identity | None = None
         if static:
             self.set_static(static)
 
@@ -88,7 +88,8 @@ class Keyring:
         """From now on this is the static token; whoever used another one is out."""
         digest = sha256(token.encode()).digest()
         if digest != self._static_digest:
-            self._static.ended.set()
+            if self._static is not None:
+                self._static.ended.set()
             self._static = Identity(name="admin", scope="admin")
             self._static_digest = digest
 
