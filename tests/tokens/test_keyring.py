@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from model_manager.tokens import ANONYMOUS, Identity, Keyring
+from model_manager.tokens import Identity, Keyring
 from tests.tokens.clock import Clock
 
 STATIC, ISSUED = "the-static-token", b"mm_issued"
@@ -101,4 +101,3 @@ def test_u10_another_static_token_ends_the_former(keyring: Keyring) -> None:
     assert keyring.identify(STATIC.encode()) is None
     assert former.ended.is_set()
     assert keyring.identify(b"another") is not former
-    assert not ANONYMOUS.ended.is_set()

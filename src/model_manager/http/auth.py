@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from model_manager.errors import Forbidden, TooManyRequests, Unauthorized
 from model_manager.http.access import GRANTED, PUBLIC_PATHS, READING, Access, Presented, access, presented
 from model_manager.http.hosts import Hosts, Origins
-from model_manager.tokens import ANONYMOUS, Failures, Identity, Keyring
+from model_manager.tokens import Failures, Identity, Keyring, anonymous
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class Auth:
     ) -> None:
         self._keyring = keyring
         self._failures = failures or Failures()
+        self._anonymous = anonymous()
         self._local_is_open = loopback and reads != "token"
         self._reads_are_open = reads == "open"
         self._public = frozenset(public_paths)
@@ -56,17 +57,17 @@ class Auth:
         Raises MisdirectedRequest, InvalidRequest (`Host`), Unauthorized, TooManyRequests or Forbidden.
         """
         if path in self._public and method in READING:
-            return ANONYMOUS
+            return self._anonymous
         shown = presented(headers)
         self._hosts.check(shown.hosts)
         if shown.origins:
             self.origins.check(shown.origins, shown.hosts)
         needed = access(method, path, self._public)
         if needed == "open":
-            return ANONYMOUS
+            return self._anonymous
         if self._needs_none(needed, shown):
             # What is open asks for nothing: OpenAI clients must send some key. A right one still says who asks.
-            return self._known(shown.tokens, client) or ANONYMOUS
+            return self._known(shown.tokens, client) or self._anonymous
         identity = self._known(shown.tokens, client) or self._refuse(shown.tokens, needed, client)
         if identity.scope not in GRANTED[needed]:
             raise Forbidden(

@@ -1,12 +1,11 @@
 """Who is asking: the static token and those that were issued. What a request needs is decided in `http/`, not here."""
 
 from model_manager.tokens.failures import Failures
-from model_manager.tokens.identity import ANONYMOUS, Identity, Keyring, Scope
+from model_manager.tokens.identity import Identity, Keyring, Scope, anonymous
 from model_manager.tokens.issued import Created, TokenInfo, Tokens
 from model_manager.tokens.static import TokenFile
 
 __all__ = [
-    "ANONYMOUS",
     "Created",
     "Failures",
     "Identity",
@@ -15,4 +14,5 @@ __all__ = [
     "TokenFile",
     "TokenInfo",
     "Tokens",
+    "anonymous",
 ]

@@ -43,8 +43,9 @@ class Identity(Struct, eq=False, kw_only=True):
     ended: Ended = field(default_factory=Ended)
 
 
-ANONYMOUS = Identity(name="anonymous", scope="read")
-"""Who asks without a token, where none is needed."""
+def anonymous() -> Identity:
+    """Who asks without a token, where none is needed. One for each event loop: `ended` belongs to one."""
+    return Identity(name="anonymous", scope="read")
 
 
 class Keyring:
