@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from typer.main import get_command
-
 from model_manager.cli import exit_codes
 from model_manager.cli.program import build
 
@@ -26,7 +24,7 @@ Settings are flags of `serve` and `quickstart` too: [Settings](settings.md) list
 def page() -> str:
     codes = "\n".join(line for line in (exit_codes.__doc__ or "").splitlines() if line.startswith("|"))
     parts = [HEAD, f"\n## Exit codes\n\n{codes}\n"]
-    for name, command in commands(get_command(build()), ""):
+    for name, command in commands(build(), ""):
         parts.append(f"\n## {name}\n\n{_text(command)}\n")
         if options := _options(command):
             parts.append("\n| option | meaning |\n|---|---|\n" + "".join(options))

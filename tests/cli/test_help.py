@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
 from model_manager.cli.program import build
 from model_manager.settings import SETTINGS
 from tests.cli.conftest import Run
 
 PROMISED = (
-    "serve", "quickstart", "status", "version", "activate", "deactivate", "logs", "chat", "run", "history", "events",
-    "models list", "models show", "models manifest", "catalog status", "catalog refresh", "catalog check",
+    "serve", "quickstart", "status", "why", "version", "activate", "deactivate", "logs", "chat", "run", "history",
+    "events", "metrics", "health", "settings", "support-bundle", "forecast", "completion",
+    "models list", "models show", "models manifest", "catalog status", "catalog problems", "catalog refresh",
+    "catalog check", "catalog fmt", "catalog preview", "catalog validate",
+    "slots list", "slots show", "slots set", "slots clear", "slots logs",
+    "slots activations", "token list", "token create", "token revoke", "token current",
+    "context list", "context show", "context add", "context use", "context remove",
     "weights list", "weights usage", "weights info", "weights install", "weights delete",
     "jobs list", "jobs show", "jobs cancel", "jobs retry", "jobs wait", "jobs log",
     "activations list", "activations show", "activations cancel", "state backup", "state check",
@@ -30,7 +34,7 @@ def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield path + name, command
 
 
-COMMANDS = dict(commands(get_command(build())))
+COMMANDS = dict(commands(build()))
 
 
 def test_the_commands_are_the_promised_ones() -> None:

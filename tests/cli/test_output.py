@@ -54,7 +54,17 @@ READING = [
     (("models", "list"), "/models"),
     (("models", "show", "a"), "/models/a"),
     (("models", "manifest", "a"), "/models/a/manifest"),
-    (("catalog",), "/system/info"),
+    (("catalog",), "/catalog"),
+    (("catalog", "problems"), "/catalog/problems"),
+    (("slots",), "/slots"),
+    (("slots", "show", "a"), "/slots/a"),
+    (("slots", "activations", "a"), "/slots/a/activations"),
+    (("settings",), "/settings"),
+    (("metrics",), "/metrics/history"),
+    (("forecast", "a"), "/activations/forecast"),
+    (("health",), "/readyz"),
+    (("token",), "/tokens"),
+    (("token", "current"), "/tokens/current"),
     (("weights",), "/weights"),
     (("weights", "usage"), "/weights/usage"),
     (("weights", "info", "a"), "/weights/a/info"),
@@ -187,9 +197,9 @@ def test_an_empty_log_is_a_sentence(run: Run, service: Service) -> None:
 def test_the_catalog_tells_when_it_changed_and_when_it_was_looked_at(
     run: Run, service: Service, last: str | None, said: list[str]
 ) -> None:
-    catalog = {"root": "/c", "kind": "git", "revision": "1a2b", "count": 0, "problems": 0, "error": None}
-    times = {"lastRefresh": last, "ageSeconds": 3.2, "staleSince": None}
-    service.on("GET", "/system/info", {"catalog": catalog | times})
+    catalog = {"source": "/c", "kind": "git", "revision": "1a2b", "count": 0, "problems": [], "error": None}
+    times = {"loadedAt": last, "ageSeconds": 3.2, "staleSince": None}
+    service.on("GET", "/catalog", catalog | times)
     lines = [" ".join(line.split()) for line in run("catalog").out.splitlines()]
     assert [line for line in lines if line.startswith("read ")] == said
 

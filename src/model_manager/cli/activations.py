@@ -4,83 +4,21 @@ from typing import Annotated, Any
 
 import typer
 
-from model_manager.cli import output
-from model_manager.cli.command import Session, answering_command
+from model_manager.cli import completing, output, records
+from model_manager.cli.command import Session, Watch, listing_command
 from model_manager.cli.group import noun
+from model_manager.cli.options import Limit
+from model_manager.cli.records import created
 
 app = noun("activations", "Attempts to serve a model; alone, lists them.")
 
 ActivationId = Annotated[
-    str, typer.Argument(metavar="ID", help="Id of an activation, as `activations list` shows it.")
-]
-
-
-@app.command("list")
-@answering_command
-def list_activations(
-    session: Session,
-    slot: Annotated[str | None, typer.Option("--slot", help="Only of this slot.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="How many, newest first.")] = 20,
-) -> None:
-    """List activations, newest first.
-
-    Example: model-manager activations -n 5
-    """
-
-    def text(answer: dict[str, Any]) -> None:
-        rows = [
-            (a["id"], a["slot"], a["modelId"], state_of(a), output.ago(a.get("createdAt")), a.get("reason"))
-            for a in answer["activations"]
-        ]
-        output.table(
-            ("ID", "SLOT", "MODEL", "STATE", "CREATED", "REASON"), rows, "Nothing was activated yet."
-        )
-
-    session.show(text, "activations", slot=slot, limit=limit)
-
-
-@app.command()
-@answering_command
-def show(session: Session, activation: ActivationId) -> None:
-    """Show one activation: its phase, and why it failed if it did.
-
-    Example: model-manager activations show 5c1f0e9a77b2
-    """
-
-    def text(a: dict[str, Any]) -> None:
-        output.facts(
-            (
-                ("activation", a["id"]),
-                ("model", a["modelId"]),
-                ("slot", a["slot"]),
-                ("state", state_of(a)),
-                ("reason", a.get("reason")),
-                ("hint", a.get("hint")),
-                ("exit status", a.get("exitCode")),
-                ("catalog", a.get("revision")),
-                ("weights", a.get("weights")),
-                ("job", a.get("jobId")),
-                ("restored by", a.get("restoredBy")),
-                ("asked by", a.get("actor")),
-                ("created", a.get("createdAt")),
-                ("ended", a.get("endedAt")),
-            )
-        )
-        for line in a.get("logTail") or ():
-            output.say(f"  | {line}")
-
-    session.show(text, "activations", activation)
-
-
-@app.command()
-@answering_command
-def cancel(session: Session, activation: ActivationId) -> None:
-    """Cancel an activation under way; the last good one serves.
-
-    Example: model-manager activations cancel 5c1f0e9a77b2
-    """
-    cancelled = session.client.post("activations", activation, "cancel")
-    session.tell(f"Activation {activation} is cancelled.", cancelled)
+    str,
+    typer.Argument(
+        metavar="ID", help="Id of an activation, as `activations list` shows it.",
+        autocompletion=completing.activations,
+    ),
+]  # fmt: skip
 
 
 def state_of(activation: dict[str, Any]) -> str:
@@ -88,3 +26,82 @@ def state_of(activation: dict[str, Any]) -> str:
     if activation.get("result") == "active" and not activation.get("serving", True):
         return "was active"
     return str(activation.get("result") or activation["phase"])
+
+
+COLUMNS: records.Told = (
+    ("ID", "id"), ("SLOT", "slot"), ("MODEL", "modelId"), ("STATE", state_of), ("CREATED", created),
+    ("REASON", "reason"),
+)  # fmt: skip
+FACTS: records.Told = (
+    ("activation", "id"), ("model", "modelId"), ("slot", "slot"), ("state", state_of), ("reason", "reason"),
+    ("hint", "hint"), ("exit status", "exitCode"), ("catalog", "revision"), ("weights", "weights"),
+    ("job", "jobId"), ("restored by", "restoredBy"), ("asked by", "actor"), ("created", "createdAt"),
+    ("ended", "endedAt"),
+)  # fmt: skip
+
+
+@app.command("list")
+@listing_command
+def list_activations(
+    session: Session,
+    slot: Annotated[
+        str | None,
+        typer.Option(
+            "--slot", help="Only of this slot.", show_default=False, autocompletion=completing.slots
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", help="Only of this model.", show_default=False, autocompletion=completing.models
+        ),
+    ] = None,
+    result: Annotated[
+        str | None,
+        typer.Option("--result", help="Only those that ended so: active, failed …", show_default=False),
+    ] = None,
+    limit: Limit = 20,
+    watch: Watch = False,
+) -> None:
+    """List activations, newest first.
+
+    Example: model-manager activations -n 5
+    """
+    show_activations(session, "activations", slot=slot, model=model, result=result, limit=limit, watch=watch)
+
+
+def show_activations(session: Session, *path: str, watch: bool, **query: Any) -> None:
+    records.show_list(
+        session,
+        *path,
+        of="activations",
+        told=COLUMNS,
+        empty="Nothing was activated yet.",
+        watch=watch,
+        **query,
+    )
+
+
+@app.command()
+@listing_command
+def show(session: Session, activation: ActivationId, watch: Watch = False) -> None:
+    """Show one activation: its phase, and why it failed if it did.
+
+    Example: model-manager activations show 5c1f0e9a77b2
+    """
+    records.show_one(session, "activations", activation, told=FACTS, beside=print_log_tail, watch=watch)
+
+
+def print_log_tail(activation: dict[str, Any]) -> None:
+    for line in activation.get("logTail") or ():
+        output.say(f"  | {line}")
+
+
+@app.command()
+@listing_command
+def cancel(session: Session, activation: ActivationId) -> None:
+    """Cancel an activation under way; the last good one serves.
+
+    Example: model-manager activations cancel 5c1f0e9a77b2
+    """
+    records.cancel(session, "activations", "Activation", activation)

@@ -1,8 +1,9 @@
 """Where the service is, and the token it wants.
 
-The address: `--url` or MODEL_MANAGER_URL, else what the service wrote into `service.json` of the state
-folder, else port 8080 of this machine. The token: the settings', else the file `token` of the state folder, for
-a service that was found by that folder or is named on loopback.
+The first of these that is given names the service: `--url` or `--context`, MODEL_MANAGER_URL, MODEL_MANAGER_CONTEXT,
+the context in use; else it is the service of this machine, by what it wrote into `service.json` of the state folder, or
+port 8080. A context's token goes to the context's address only. Other addresses get the token of the settings; this
+machine's service, or one named on loopback, else the one in the file `token` of the state folder.
 """
 
 import json
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_manager.cli.client import Client, parse_address
-from model_manager.settings import Settings, load, read_token
+from model_manager.cli.contexts import LOCAL, Context, Contexts
+from model_manager.errors import InvalidRequest
+from model_manager.settings import Settings, config_home, load, read_token
 from model_manager.state.lock import held_by
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -23,6 +26,15 @@ class Running:
 
     url: str
     pid: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """A service's address, the token for it, and where that came from, in words."""
+
+    url: str
+    token: str | None = None
+    token_from: str = ""
 
 
 def running(state: Path) -> Running | None:
@@ -39,21 +51,25 @@ def running(state: Path) -> Running | None:
     return found if held_by(state) == found.pid else None
 
 
-def connect(url: str | None = None) -> Client:
-    """A client of the service meant by the flag, the settings and the state folder. Raises SettingsError."""
-    settings = load({"url": url} if url else {})
-    return Client(*_find(settings))
+def connect(url: str | None = None, context: str | None = None, *, patience: float | None = None) -> Client:
+    """A client of the service that is meant. Raises SettingsError, NotFound, Unauthorized or InvalidRequest.
+
+    `patience`: seconds after which an address counts as not answering, by default the client's own.
+    """
+    place = find(url, context)
+    return Client(place.url, place.token, token_from=place.token_from, connect_timeout=patience)
 
 
-def _find(settings: Settings) -> tuple[str, str | None]:
-    found = running(settings.state_path)
-    url = settings.url or (found.url if found else DEFAULT_URL)
-    token = read_token(settings)
-    # The state folder's token is for the service on this machine: an address elsewhere must not see it, nor
-    # whoever happens to listen on the default port.
-    if token is None and (settings.url or found) and parse_address(url).hostname in _LOOPBACK:
-        token = local_token(settings.state_path)
-    return url, token
+def find(url: str | None = None, context: str | None = None) -> Place:
+    """Which service is meant by the flags, the environment, the contexts and the state folder."""
+    if url and context:
+        raise InvalidRequest("--url and --context each name a service.", "Give one of them.")
+    settings = load()
+    if url or (settings.url and not context):
+        return _at(url or settings.url, settings)
+    contexts = Contexts(config_home())
+    name = context or settings.context or contexts.current
+    return _local(settings) if name == LOCAL else _of(contexts.get(name), settings)
 
 
 def local_token(state: Path) -> str | None:
@@ -62,3 +78,41 @@ def local_token(state: Path) -> str | None:
         return (state / "token").read_text().strip() or None
     except OSError:
         return None
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is this machine's own. Raises InvalidRequest when it is none."""
+    return parse_address(url).hostname in _LOOPBACK
+
+
+def _at(url: str, settings: Settings) -> Place:
+    if (given := _given(url, settings)).token:
+        return given
+    # The state folder's token is for the service on this machine: an address elsewhere must not see it.
+    return _with_local_token(url, settings) if is_loopback(url) else given
+
+
+def _local(settings: Settings) -> Place:
+    found = running(settings.state_path)
+    given = _given(found.url if found else DEFAULT_URL, settings)
+    # Nor must whoever happens to listen on the default port.
+    return given if given.token or not found else _with_local_token(found.url, settings)
+
+
+def _of(context: Context, settings: Settings) -> Place:
+    token = context.token()
+    if token is None:
+        return _given(context.url, settings)
+    return Place(context.url, token, f"{context.token_file}, the token file of context {context.name}")
+
+
+def _given(url: str, settings: Settings) -> Place:
+    token = read_token(settings)
+    file = settings.api_token_file
+    return Place(
+        url, token, f"{file}, as MODEL_MANAGER_API_TOKEN_FILE says" if file else "MODEL_MANAGER_API_TOKEN"
+    )
+
+
+def _with_local_token(url: str, settings: Settings) -> Place:
+    return Place(url, local_token(settings.state_path), str(settings.state_path / "token"))

@@ -6,47 +6,62 @@ from typing import Annotated, Any
 
 import typer
 
-from model_manager.cli import output
-from model_manager.cli.command import Debug, Session, answering_command
+from model_manager.cli import entries, output, records
+from model_manager.cli.command import Debug, Format, Session, Watch, answering_command
 from model_manager.cli.exit_codes import FAILED, OK
 from model_manager.cli.group import noun
 
 app = noun("catalog", "Where models come from; alone, shows its state.", default="status")
+entries.add_to(app)
+
+
+def _source(catalog: dict[str, Any]) -> str:
+    return f"{catalog['source']} ({catalog['kind']})"
+
+
+def _freshness(catalog: dict[str, Any]) -> str | None:
+    """Two times: a catalog that has not changed for days may have been looked at a second ago."""
+    if not catalog["loadedAt"]:
+        return None
+    looked = output.human_seconds(catalog["ageSeconds"])
+    return f"changed {output.ago(catalog['loadedAt'])}, looked at {looked} ago"
+
+
+FACTS: records.Told = (
+    ("source", _source), ("revision", "revision"), ("models", "count"), ("read", _freshness),
+    ("stale since", "staleSince"), ("error", "error"), ("hint", "hint"),
+    ("problems", lambda catalog: len(catalog["problems"]) or None),
+)  # fmt: skip
 
 
 @app.command()
 @answering_command
-def status(session: Session) -> None:
+def status(session: Session, watch: Watch = False) -> None:
     """Show the catalog's source, its commit, and what is wrong in it.
 
     Example: model-manager catalog
     """
 
-    def text(info: dict[str, Any]) -> None:
-        catalog = info["catalog"]
-        output.facts(
-            (
-                ("source", f"{catalog['root']} ({catalog['kind']})"),
-                ("revision", catalog["revision"]),
-                ("models", catalog["count"]),
-                ("read", _freshness(catalog)),
-                ("stale since", catalog["staleSince"]),
-                ("error", catalog["error"]),
-                ("problems", catalog["problems"]),
-            )
-        )
-        if catalog["problems"]:
-            _print_problems(session.client.get("catalog", "problems")["problems"])
+    def problems(catalog: dict[str, Any]) -> None:
+        _print_problems(catalog["problems"])
 
-    session.show(text, "system", "info")
+    records.show_one(session, "catalog", told=FACTS, beside=problems, watch=watch)
 
 
-def _freshness(catalog: dict[str, Any]) -> str | None:
-    """Two times: a catalog that has not changed for days may have been looked at a second ago."""
-    if not catalog["lastRefresh"]:
-        return None
-    looked = output.human_seconds(catalog["ageSeconds"])
-    return f"changed {output.ago(catalog['lastRefresh'])}, looked at {looked} ago"
+@app.command()
+@answering_command
+def problems(session: Session) -> None:
+    """List what is wrong in the catalog's files, with file and line.
+
+    Example: model-manager catalog problems
+    """
+
+    def text(answer: dict[str, Any]) -> None:
+        _print_problems(answer["problems"])
+        if not answer["problems"]:
+            output.note("No problems.")
+
+    session.ask(text, "catalog", "problems")
 
 
 def _print_problems(problems: list[dict[str, Any]]) -> None:
@@ -69,7 +84,7 @@ def refresh(session: Session) -> None:
     answer = session.client.post("refresh")
     models = output.count(len(answer["models"]), "model")
     session.tell(f"{answer['message']}: {models} at commit {answer['revision'][:12]}.", answer)
-    if not session.json:
+    if session.form == Format.text:
         _print_problems(answer["problems"])
 
 

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from model_manager.cli import output
+from model_manager.cli import completing, output
 from model_manager.cli.command import Session, client_command
 from model_manager.cli.conversation import Conversation, first_model
-from model_manager.cli.slots import Slot, ask_for, finish
+from model_manager.cli.options import ModelId, Slot, Timeout
+from model_manager.cli.switch import ask_for, finish
 from model_manager.errors import InvalidRequest
 
 HELP = """\
@@ -31,7 +32,12 @@ def add_to(app: typer.Typer) -> None:
 def chat(
     session: Session,
     model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="Model to ask; by default the one that serves.")
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="Model to ask; by default the one that serves.",
+            autocompletion=completing.models,
+        ),
     ] = None,
     system: System = None,
 ) -> None:
@@ -45,10 +51,11 @@ def chat(
 @client_command
 def run(
     session: Session,
-    model: Annotated[str, typer.Argument(metavar="ID", help="Id or alias of a catalog entry.")],
+    model: ModelId,
     prompt: Annotated[list[str] | None, typer.Argument(metavar="[PROMPT]", help="What to ask.")] = None,
     slot: Slot = None,
     system: System = None,
+    timeout: Timeout = None,
 ) -> None:
     """Install, activate and chat in one go.
 
@@ -56,7 +63,7 @@ def run(
     """
     said = " ".join(prompt or []) or _piped()  # before anything is switched for it
     activation = ask_for(session, model, slot)
-    finish(session, activation)
+    finish(session, activation, timeout)
     _converse(Conversation(session.client, slot or activation["modelId"], system), said)
 
 

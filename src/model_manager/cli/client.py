@@ -24,14 +24,29 @@ ANSWER_TIMEOUT = 60.0
 
 START_HINT = "Start it with `model-manager serve` (or `quickstart`), or name its address with --url."
 
+TOKEN_HINT = (
+    "Put the token into MODEL_MANAGER_API_TOKEN, a file named by MODEL_MANAGER_API_TOKEN_FILE, or a context "
+    "(`model-manager context add`); on the service's own machine it is the file `token` in the state folder."
+)
+
 
 class Client:
     """Speaks JSON with the service at `url`. Raises NotReachable, or the service's own Problem."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        token_from: str = "",
+        connect_timeout: float | None = None,
+    ) -> None:
+        """`token_from` says where the token was found, for the hint when it is refused; the timeout is in seconds."""
         self.url = url.rstrip("/")
         self._parts = parse_address(url)
         self._token = token
+        self._token_from = token_from
+        self._connect_timeout = connect_timeout or CONNECT_TIMEOUT
 
     def __repr__(self) -> str:
         return f"Client({self.url!r})"  # never the token
@@ -43,6 +58,9 @@ class Client:
     def post(self, *path: str, payload: Any = None, timeout: float = ANSWER_TIMEOUT, **query: Any) -> Any:
         return json.loads(self.body("POST", *path, payload=payload, timeout=timeout, **query) or b"null")
 
+    def put(self, *path: str, payload: Any = None, **query: Any) -> Any:
+        return json.loads(self.body("PUT", *path, payload=payload, **query) or b"null")
+
     def delete(self, *path: str, **query: Any) -> Any:
         return json.loads(self.body("DELETE", *path, **query) or b"null")
 
@@ -53,11 +71,7 @@ class Client:
         with self.stream(method, *path, payload=payload, timeout=timeout, **query) as answer:
             data = answer.read()
             if data and "json" not in answer.content_type:
-                raise Problem(
-                    f"What answers at {self.url} is not Model Manager.",
-                    "Name its address with --url.",
-                    http_status=200,
-                )
+                raise not_ours(self.url)
         return data
 
     @contextmanager
@@ -82,7 +96,7 @@ class Client:
                 )
                 response = connection.getresponse()
                 if response.status >= 300:
-                    raise _problem(response, self.url)
+                    raise self._refused(response)
             yield Answer(response, self.url, timeout)
         finally:
             connection.close()
@@ -90,11 +104,20 @@ class Client:
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
         assert self._parts.hostname is not None  # checked by __init__
         kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(self._parts.hostname, self._parts.port, timeout=CONNECT_TIMEOUT)
-        with sentences(self.url, CONNECT_TIMEOUT):
+        connection = kind(self._parts.hostname, self._parts.port, timeout=self._connect_timeout)
+        with sentences(self.url, self._connect_timeout):
             connection.connect()
         connection.sock.settimeout(timeout)
         return connection
+
+    def _refused(self, response: http.client.HTTPResponse) -> Problem:
+        """The service's own refusal. It calls a token a header; here that is a file or a variable."""
+        error = _problem(response, self.url)
+        if error.http_status == 401:
+            error.hint = f"The token is from {self._token_from}." if self._token else TOKEN_HINT
+        elif error.http_status == 403 and self._token:
+            error.hint = f"{error.hint} The token is from {self._token_from}.".strip()
+        return error
 
     def _target(self, path: tuple[str, ...], query: dict[str, Any]) -> str:
         target = self._parts.path.rstrip("/") + "".join("/" + quote(part, safe="") for part in path)
@@ -147,6 +170,11 @@ def sentences(url: str, timeout: float) -> Iterator[None]:
         raise NotReachable(
             f"The host of {url} is not known here.", "Check the address given with --url."
         ) from e
+    except ssl.SSLCertVerificationError as e:
+        raise NotReachable(
+            f"The certificate of {url} is not trusted here: {e.verify_message}.",
+            "If an authority of your own signed it, name that authority's file in SSL_CERT_FILE.",
+        ) from e
     except ssl.SSLError as e:
         raise NotReachable(
             f"The TLS connection to {url} failed: {e.reason}.",
@@ -177,6 +205,13 @@ def parse_address(url: str) -> SplitResult:
     raise InvalidRequest(f"{url!r} is not the address of a service.", "Write it like http://127.0.0.1:8080.")
 
 
+def not_ours(url: str) -> Problem:
+    """Something else listens there, and answers."""
+    return Problem(
+        f"What answers at {url} is not Model Manager.", "Name its address with --url.", http_status=200
+    )
+
+
 def _problem(response: http.client.HTTPResponse, url: str) -> Problem:
     """What the service refused with: problem+json, the OpenAI error shape, or anything else."""
     data = response.read(1 << 20)
@@ -196,16 +231,12 @@ def _problem(response: http.client.HTTPResponse, url: str) -> Problem:
         answer.get("detail")
         or inner.get("message")
         or (error if isinstance(error, str) else "")
+        or " ".join(answer.get("reasons") or ())
         or answer.get("title")
         or f"{url} answered {response.status} {response.reason}."
     )
-    hint = _HINTS.get(response.status) or answer.get("hint") or inner.get("hint") or ""
+    hint = answer.get("hint") or inner.get("hint") or ""
     code = answer.get("code") or inner.get("code") or ""
-    return Problem(str(sentence), str(hint), http_status=response.status, problem_code=str(code))
-
-
-# The service's own hint for these speaks of HTTP headers; on a command line the next step is another.
-_HINTS = {
-    401: "Put the token into MODEL_MANAGER_API_TOKEN or a file named by MODEL_MANAGER_API_TOKEN_FILE; "
-    "on the service's own machine it is the file `token` in the state folder.",
-}
+    return Problem(
+        str(sentence), str(hint), http_status=response.status, problem_code=str(code), answer=answer
+    )

@@ -1,8 +1,8 @@
-"""What every command of the client shares: `--url`, `--debug`, `-o`, and the session it is handed."""
+"""What commands share: the options that every one of them has, and the session each is handed."""
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from model_manager.cli import output
+from model_manager.cli.completing import context_names
+from model_manager.cli.output import Color, look
 
 if TYPE_CHECKING:  # imported when a command runs: the help has to be there at once
     from model_manager.cli.client import Client
@@ -18,73 +20,161 @@ if TYPE_CHECKING:  # imported when a command runs: the help has to be there at o
 class Format(StrEnum):
     text = "text"
     json = "json"
+    yaml = "yaml"
+
+
+class ListFormat(StrEnum):
+    """The formats of commands that speak of things with an id. Its words are `Format`'s, and one more."""
+
+    text = "text"
+    json = "json"
+    yaml = "yaml"
+    name = "name"
 
 
 Url = Annotated[
+    str | None, typer.Option("--url", metavar="URL", help="Address of the service.", show_default=False)
+]
+ContextName = Annotated[
     str | None,
-    typer.Option("--url", metavar="URL", help="Address of the service.", show_default=False),
+    typer.Option(
+        "--context", "-c", metavar="NAME", help="Service by its name among the contexts.", show_default=False,
+        autocompletion=context_names,
+    ),
+]  # fmt: skip
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print results and errors alone.", show_default=False)
 ]
-Output = Annotated[
-    Format,
-    typer.Option("--output", "-o", help="`json` prints the API's answer.", show_default=False),
+ColorChoice = Annotated[
+    Color, typer.Option("--color", help="`auto` is a terminal's, unless NO_COLOR is set.", show_default=False)
 ]
-LocalOutput = Annotated[
-    Format,
-    typer.Option("--output", "-o", help="`json` prints one object.", show_default=False),
-]
-"""For the commands that ask no service."""
-
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show where an unexpected failure came from.", show_default=False)
 ]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Show it again whenever something happens.")]
+
+Text = Callable[[Any], None]
+Ids = Callable[[Any], Iterable[str]]
 
 
 @dataclass(frozen=True)
-class Session:
+class LocalSession:
+    """What a command that asks no service shows things with."""
+
+    form: str
+
+    def show(self, value: Any, text: Callable[[], None], ids: Callable[[], Iterable[str]] = tuple) -> None:
+        """A value as it was asked for: as JSON, as YAML, its ids, or in the words of `text`."""
+        if self.form == Format.json:
+            output.as_json(value)
+        elif self.form == Format.yaml:
+            output.as_yaml(value)
+        elif self.form == ListFormat.name:
+            for one in ids():
+                output.say(one)
+        else:
+            text()
+
+    def tell(self, sentence: str, answer: Any, *ids: str) -> None:
+        """Say what was done; or the answer to it, or the id of what it was done to, as was asked for."""
+        self.show(answer, lambda: None if look.quiet else output.say(sentence), lambda: ids)
+
+
+@dataclass(frozen=True)
+class Session(LocalSession):
     """One command's conversation with the service."""
 
     client: "Client"
-    json: bool
 
-    def show(self, text: Callable[[Any], None], *path: str, **query: Any) -> None:
-        """Read a path and print it: as the API's JSON when that was asked for, else with `text`."""
-        body = self.client.body("GET", *path, **query)
-        if self.json:
-            output.raw_json(body)
-        else:
+    def ask(self, text: Text, *path: str, ids: Ids = lambda _: (), watch: bool = False, **query: Any) -> None:
+        """Read a path and print it: the API's own JSON where that was asked for; again and again with `watch`."""
+
+        def draw() -> None:
+            body = self.client.body("GET", *path, **query)
+            if self.form == Format.json:
+                output.raw_json(body)
+                return
             import json
 
-            text(json.loads(body))
+            answer = json.loads(body)
+            self.show(answer, lambda: text(answer), lambda: ids(answer))
 
-    def tell(self, sentence: str, answer: Any) -> None:
-        """Say what was done; when JSON was asked for, print the API's answer to it instead."""
-        if self.json:
-            output.as_json(answer)
-        else:
-            output.say(sentence)
+        if watch:
+            from model_manager.cli.watching import watch as again
+
+            again(self.client, draw)
+        draw()
 
 
-def client_command(function: Callable[..., None]) -> Callable[..., None]:
+def each(of: str, key: str = "id") -> Ids:
+    """The ids in an answer whose list is called `of`."""
+    return lambda answer: [one[key] for one in answer[of]]
+
+
+def client_command(function: Callable[..., Any]) -> Callable[..., Any]:
     """A command that talks to the service: takes a `Session` first, and gains the shared options."""
-    return _extended(function, answers=False)
+    return _asking(function, None)
 
 
-def answering_command(function: Callable[..., None]) -> Callable[..., None]:
-    """A client command with `-o json`."""
-    return _extended(function, answers=True)
+def answering_command(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A client command with `-o`."""
+    return _asking(function, Format)
 
 
-def _extended(function: Callable[..., None], *, answers: bool) -> Callable[..., None]:
-    @functools.wraps(function)
-    def command(*, url: str | None, debug: bool, output: Format = Format.text, **values: Any) -> None:
+def listing_command(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A client command with `-o` about things that have ids."""
+    return _asking(function, ListFormat)
+
+
+def local_command(*, names: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A command that asks no service: takes a `LocalSession` first; with `names` its things can be listed by name."""
+
+    def extended(function: Callable[..., Any]) -> Callable[..., Any]:
+        def start(form: str, values: dict[str, Any]) -> Any:
+            return function(LocalSession(form), **values)
+
+        return _extended(function, start, [_form(ListFormat if names else Format, "one object")])
+
+    return extended
+
+
+def _asking(function: Callable[..., Any], formats: type[StrEnum] | None) -> Callable[..., Any]:
+    def start(form: str, values: dict[str, Any]) -> Any:
         from model_manager.cli.address import connect
 
-        function(Session(connect(url), output is Format.json), **values)
+        client = connect(values.pop("url"), values.pop("context"))
+        return function(Session(form, client), **values)
+
+    options = [_form(formats, "the API's answer")] if formats else []
+    return _extended(
+        function, start, [*options, _option("url", Url, None), _option("context", ContextName, None)]
+    )
+
+
+def _form(formats: type[StrEnum], what: str) -> inspect.Parameter:
+    names = ", `name` only ids, one a line" if formats is ListFormat else ""
+    told = f"`json` and `yaml` print {what}{names}."
+    option = typer.Option("--output", "-o", help=told, show_default=False)
+    return _option("output", Annotated[formats, option], formats("text"))
+
+
+def _extended(
+    function: Callable[..., Any],
+    start: Callable[[str, dict[str, Any]], Any],
+    options: list[inspect.Parameter],
+) -> Callable[..., Any]:
+    """A command with more options than its function has; `start` is given the format and the function's own values."""
+
+    @functools.wraps(function)
+    def command(*, quiet: bool, color: Color, debug: bool, output: str = Format.text, **values: Any) -> Any:
+        look.color, look.quiet = color, quiet
+        return start(output, values)
 
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-    shared = [_option("url", Url, None), _option("debug", Debug, False)]
-    if answers:
-        shared.insert(0, _option("output", Output, Format.text))
+    shared = [
+        *options, _option("quiet", Quiet, False), _option("color", ColorChoice, Color.auto),
+        _option("debug", Debug, False),
+    ]  # fmt: skip
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + shared
     # typer reads the signature, and the annotations where the signature is silent.
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

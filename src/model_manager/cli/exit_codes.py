@@ -6,11 +6,14 @@
 | 1 | failed, or refused by the service |
 | 2 | used wrongly: unknown command, option or value |
 | 3 | the service does not answer |
-| 4 | the token is missing or wrong |
-| 5 | there is no such model, job, activation, weights or slot |
+| 4 | the token is missing or wrong, or may not do this |
+| 5 | there is no such model, job, activation, weights, slot, token or context |
 | 78 | a setting is wrong, so the service refuses to start (`EX_CONFIG` of sysexits.h) |
+| 124 | the time of `--timeout` is over; the service goes on with the work (as `timeout(1)` ends) |
 | 130 | interrupted by Ctrl-C |
 """
+
+from typing import Any
 
 from model_manager.errors import (
     Forbidden,
@@ -28,6 +31,7 @@ NOT_REACHABLE = 3
 UNAUTHORIZED = 4
 NOT_FOUND = 5
 SETTINGS = 78
+TIMED_OUT = 124
 INTERRUPTED = 130
 
 _BY_ERROR: tuple[tuple[type[ModelManagerError], int], ...] = (
@@ -45,12 +49,21 @@ class NotReachable(ModelManagerError):
     code = "not_reachable"
 
 
-class Problem(ModelManagerError):
-    """The service's own refusal (problem+json), as it was answered; `http_status` is its HTTP status."""
+class TimedOut(ModelManagerError):
+    """What was waited for has not ended within `--timeout`."""
 
-    def __init__(self, sentence: str, hint: str = "", *, http_status: int, problem_code: str = "") -> None:
+    code = "timed_out"
+
+
+class Problem(ModelManagerError):
+    """The service's own refusal (problem+json): `http_status` is its HTTP status, `answer` all that it said."""
+
+    def __init__(
+        self, sentence: str, hint: str = "", *, http_status: int, problem_code: str = "", answer: Any = None
+    ) -> None:
         super().__init__(sentence, hint, code=problem_code)
         self.http_status = http_status
+        self.answer = answer
 
 
 _BY_STATUS = {400: USAGE, 401: UNAUTHORIZED, 403: UNAUTHORIZED, 404: NOT_FOUND}
@@ -60,6 +73,8 @@ def exit_code(error: ModelManagerError) -> int:
     """The exit code that tells a script what kind of failure this was."""
     if isinstance(error, NotReachable):
         return NOT_REACHABLE
+    if isinstance(error, TimedOut):
+        return TIMED_OUT
     if isinstance(error, Problem):
         return _BY_STATUS.get(error.http_status, FAILED)
     return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), FAILED)

@@ -11,7 +11,9 @@ def noun(name: str, summary: str, default: str = "list") -> typer.Typer:
 
     class Noun(TyperGroup):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            # Tab after the noun is to offer its commands, not the options of one.
+            alone = not args and not ctx.resilient_parsing
+            if alone or (args and args[0].startswith("-") and args[0] not in ctx.help_option_names):
                 args = [default, *args]
             return super().parse_args(ctx, args)
 

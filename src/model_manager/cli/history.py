@@ -4,21 +4,51 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
-from model_manager.cli import output
-from model_manager.cli.command import Session, answering_command
+from model_manager.cli import output, records
+from model_manager.cli.command import Format, Session, Watch, answering_command, listing_command
 from model_manager.cli.exit_codes import NotReachable
+from model_manager.cli.options import Limit, seconds
 from model_manager.cli.progress import describe
 from model_manager.cli.sse import Message, messages
 
 RECONNECT_AFTER = 1.0
 """Seconds between two attempts to follow again after the stream broke off."""
 
+PAGE = 1000
+
 _DIGEST = re.compile("((?:sha256:)?[0-9a-f]{12})[0-9a-f]{28,52}")
 """A commit or a hash: its first letters tell it from the others at hand."""
+
+
+def moment(text: str) -> str:
+    """An ISO time, or how long ago such as `1h` or `7d`, as an ISO time; an event's id is left as it is."""
+    if text.isascii() and text.isdigit():
+        return text
+    try:
+        then = datetime.fromisoformat(text)
+    except ValueError:
+        then = datetime.now(UTC) - timedelta(seconds=seconds(text))
+    return then.isoformat()
+
+
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since", metavar="WHEN", parser=moment, show_default=False,
+        help="How long ago (1h, 7d), a time (2026-01-31T12:00), or the id of an event.",
+    ),
+]  # fmt: skip
+Kind = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kind", "-k", metavar="EVENT", help="Only those, such as model_activated; may be repeated."
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,45 +56,88 @@ def add_to(app: typer.Typer) -> None:
     app.command()(events)
 
 
-@answering_command
+COLUMNS: records.Told = (
+    ("TIME", "createdAt"), ("EVENT", "event"), ("SUBJECT", lambda e: e.get("modelId") or e["subject"]),
+    ("BY", "actor"), ("DETAILS", lambda e: _short(e.get("metadata"))),
+)  # fmt: skip
+
+
+@listing_command
 def history(
     session: Session,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="How many, newest first.")] = 20,
+    limit: Limit = 20,
+    since: Since = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", "-k", metavar="EVENT", help="Only those events.", show_default=False),
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="Only about this slot, job or model.", show_default=False)
+    ] = None,
+    actor: Annotated[
+        str | None, typer.Option("--actor", help="Only what they did.", show_default=False)
+    ] = None,
+    watch: Watch = False,
 ) -> None:
     """Show what happened, newest first.
 
-    Example: model-manager history -n 50
+    Example: model-manager history -n 50 --since 1h
     """
-
-    def text(answer: dict[str, Any]) -> None:
-        rows = [
-            (
-                e["createdAt"],
-                e["event"],
-                e.get("modelId") or e["subject"],
-                e["actor"],
-                _short(e.get("metadata")),
-            )
-            for e in answer["events"]
-        ]
-        output.table(("TIME", "EVENT", "SUBJECT", "BY", "DETAILS"), rows, "Nothing has happened yet.")
-
-    session.show(text, "history", limit=limit)
+    records.show_list(
+        session, "history", of="events", told=COLUMNS, empty="Nothing has happened yet.", watch=watch,
+        limit=limit, event=kind, subject=subject, actor=actor, since=since,
+    )  # fmt: skip
 
 
 @answering_command
-def events(session: Session) -> None:
+def events(
+    session: Session,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", "-f", help="Go on until Ctrl-C.")] = True,
+    since: Since = None,
+    kind: Kind = None,
+) -> None:
     """Follow what happens, until Ctrl-C.
 
-    Example: model-manager events -o json
+    Example: model-manager events --since 1h --kind model_activated
     """
-    last_id: str | None = None
+    last_id = _after(session, since)
+    if not follow:
+        for event in _stored(session, last_id or "0"):
+            _show(session, Message("message", json.dumps(event)), kind)
+        return
     while True:
-        last_id = _follow(session, last_id)
+        last_id = _follow(session, last_id, kind)
         time.sleep(RECONNECT_AFTER)
 
 
-def _follow(session: Session, last_id: str | None) -> str | None:
+def _after(session: Session, since: str | None) -> str | None:
+    """The id of the last event before that time."""
+    if since is None or since.isdigit():
+        return since
+    oldest = cursor = None
+    while True:
+        page = session.client.get("history", since=since, limit=PAGE, cursor=cursor)
+        oldest = page["events"][-1]["id"] if page["events"] else oldest
+        cursor = page.get("next")
+        if cursor is None:
+            break
+    if oldest is not None:
+        return str(int(oldest) - 1)
+    newest = session.client.get("history", limit=1)["events"]
+    return str(newest[0]["id"]) if newest else "0"
+
+
+def _stored(session: Session, after: str) -> Iterator[dict[str, Any]]:
+    """Events, oldest first, up to now."""
+    while True:
+        page = session.client.get("events", after=after, limit=PAGE)
+        yield from page["events"]
+        if len(page["events"]) < PAGE:
+            return
+        after = page["next"]
+
+
+def _follow(session: Session, last_id: str | None, kinds: list[str] | None) -> str | None:
     """Print events until the stream ends; the id to resume after."""
     headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
     try:
@@ -72,7 +145,7 @@ def _follow(session: Session, last_id: str | None) -> str | None:
             for message in messages(answer):
                 last_id = message.id or last_id
                 if message.data:
-                    output.say(message.data if session.json else _line(message))
+                    _show(session, message, kinds)
     except NotReachable as error:
         if last_id is None:
             raise
@@ -80,11 +153,23 @@ def _follow(session: Session, last_id: str | None) -> str | None:
     return last_id
 
 
-def _line(message: Message) -> str:
+def _show(session: Session, message: Message, kinds: list[str] | None) -> None:
     data = json.loads(message.data)
-    if message.event == "progress":
+    if kinds and (data.get("event") or message.event) not in kinds:
+        return
+    if session.form == Format.json:
+        output.say(message.data)
+    elif session.form == Format.yaml:
+        output.say("---")
+        output.as_yaml(data)
+    else:
+        output.say(_line(message.event, data))
+
+
+def _line(event: str, data: dict[str, Any]) -> str:
+    if event == "progress":
         return f"  {data['kind']} {data['subject']}: {describe(data['data']) or _short(data['data'])}"
-    if message.event == "gap":
+    if event == "gap":
         return f"(some events after {data['after']} were missed; `model-manager history` has them)"
     subject = data.get("modelId") or data["subject"]
     return f"{data['createdAt']}  {data['event']}  {subject}  {_short(data.get('metadata'))}".rstrip()

@@ -4,102 +4,110 @@ from typing import Annotated, Any
 
 import typer
 
-from model_manager.cli import output
-from model_manager.cli.command import Session, answering_command
+from model_manager.cli import completing, output, records
+from model_manager.cli.command import Session, Watch, answering_command, listing_command
 from model_manager.cli.group import noun
+from model_manager.cli.options import Limit, Lines, Timeout
+from model_manager.cli.records import created
 from model_manager.cli.waiting import progress_text, subject, wait_for_job
 
 app = noun("jobs", "Long work such as installs; alone, lists it.")
 
-JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of a job, as `jobs list` shows it.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="How many, newest first.")]
+JobId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="Id of a job, as `jobs list` shows it.", autocompletion=completing.jobs
+    ),
+]
+
+
+def _where_the_log_is(job: dict[str, Any]) -> str | None:
+    return f"`model-manager jobs log {job['id']}`" if job["status"] == "failed" else None
+
+
+COLUMNS: records.Told = (
+    ("ID", "id"), ("WORK", "type"), ("ON", subject), ("STATUS", "status"), ("CREATED", created),
+    ("PROGRESS", progress_text),
+)  # fmt: skip
+FACTS: records.Told = (
+    ("job", "id"), ("work", "type"), ("on", subject), ("status", "status"), ("progress", progress_text),
+    ("attempts", "attempts"), ("created", "createdAt"), ("updated", "updatedAt"), ("error", "error"),
+    ("hint", "hint"), ("log", _where_the_log_is),
+)  # fmt: skip
 
 
 @app.command("list")
-@answering_command
-def list_jobs(session: Session, limit: Limit = 20) -> None:
+@listing_command
+def list_jobs(
+    session: Session,
+    status: Annotated[
+        str | None,
+        typer.Option("--status", help="Only those: pending, running, completed …", show_default=False),
+    ] = None,
+    limit: Limit = 20,
+    watch: Watch = False,
+) -> None:
     """List jobs, newest first.
 
     Example: model-manager jobs -n 5
     """
-
-    def text(answer: dict[str, Any]) -> None:
-        rows = [
-            (j["id"], j["type"], subject(j), j["status"], output.ago(j.get("createdAt")), progress_text(j))
-            for j in answer["jobs"]
-        ]
-        output.table(("ID", "WORK", "ON", "STATUS", "CREATED", "PROGRESS"), rows, "There are no jobs yet.")
-
-    session.show(text, "jobs", limit=limit)
+    records.show_list(
+        session, "jobs", of="jobs", told=COLUMNS, empty="There are no jobs yet.", watch=watch,
+        status=status, limit=limit,
+    )  # fmt: skip
 
 
 @app.command()
-@answering_command
-def show(session: Session, job: JobId) -> None:
+@listing_command
+def show(session: Session, job: JobId, watch: Watch = False) -> None:
     """Show one job: its progress, its result, or why it failed.
 
     Example: model-manager jobs show 3f0c9a41be7d2258
     """
-
-    def text(j: dict[str, Any]) -> None:
-        output.facts(
-            (
-                ("job", j["id"]),
-                ("work", j["type"]),
-                ("on", subject(j)),
-                ("status", j["status"]),
-                ("progress", progress_text(j)),
-                ("attempts", j.get("attempts")),
-                ("created", j.get("createdAt")),
-                ("updated", j.get("updatedAt")),
-                ("error", j.get("error")),
-                ("hint", j.get("hint")),
-                ("log", f"`model-manager jobs log {j['id']}`" if j["status"] == "failed" else None),
-            )
-        )
-
-    session.show(text, "jobs", job)
+    records.show_one(session, "jobs", job, told=FACTS, watch=watch)
 
 
 @app.command()
-@answering_command
+@listing_command
 def cancel(session: Session, job: JobId) -> None:
     """Cancel a job; what it has staged is cleaned up.
 
     Example: model-manager jobs cancel 3f0c9a41be7d2258
     """
-    now = session.client.post("jobs", job, "cancel")
-    session.tell(f"Job {job} is {'being cancelled' if now.get('cancelling') else now['status']}.", now)
+    records.cancel(session, "jobs", "Job", job)
 
 
 @app.command()
-@answering_command
-def retry(session: Session, job: JobId) -> None:
-    """Run a failed or cancelled job again.
-
-    Example: model-manager jobs retry 3f0c9a41be7d2258
-    """
-    again = session.client.post("jobs", job, "retry")
-    session.tell(f"Job {again['id']} is {again['status']}.", again)
-
-
-@app.command()
-@answering_command
-def wait(session: Session, job: JobId) -> None:
-    """Show progress until a job ends; exit code 1 if it fails.
-
-    Example: model-manager jobs wait 3f0c9a41be7d2258
-    """
-    session.tell(f"Job {job} is completed.", wait_for_job(session.client, job))
-
-
-@app.command()
-@answering_command
-def log(
+@listing_command
+def retry(
     session: Session,
     job: JobId,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000, help="How many, the last.")] = 200,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show progress until it has ended.")] = False,
+    timeout: Timeout = None,
 ) -> None:
+    """Run a failed or cancelled job again.
+
+    Example: model-manager jobs retry 3f0c9a41be7d2258 --wait
+    """
+    again = session.client.post("jobs", job, "retry")
+    if wait:
+        again = wait_for_job(session.client, again["id"], timeout=timeout)
+    session.tell(f"Job {again['id']} is {again['status']}.", again, again["id"])
+
+
+@app.command()
+@listing_command
+def wait(session: Session, job: JobId, timeout: Timeout = None) -> None:
+    """Show progress until a job ends; exit code 1 if it fails.
+
+    Example: model-manager jobs wait 3f0c9a41be7d2258 --timeout 10m
+    """
+    session.tell(f"Job {job} is completed.", wait_for_job(session.client, job, timeout=timeout), job)
+
+
+@app.command()
+@answering_command
+def log(session: Session, job: JobId, lines: Lines = 200) -> None:
     """Show what a job's worker logged.
 
     Example: model-manager jobs log 3f0c9a41be7d2258
@@ -111,4 +119,4 @@ def log(
         if not answer["lines"]:
             output.note(f"Job {job} has logged nothing.")
 
-    session.show(text, "jobs", job, "logs", lines=lines)
+    session.ask(text, "jobs", job, "logs", lines=lines)

@@ -1,25 +1,22 @@
 """`model-manager models`: what the catalog offers."""
 
 import json
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from model_manager.cli import output
-from model_manager.cli.command import Session, answering_command
+from model_manager.cli.command import Session, Watch, answering_command, listing_command
 from model_manager.cli.group import noun
+from model_manager.cli.options import ModelId, Slot
 
 app = noun("models", "What the catalog offers; alone, lists it.")
 
 NOT_RUN_HERE = "not-run-here"
 """Tag of entries whose settings their authors took from the model's page, without having run it."""
 
-ModelId = Annotated[str, typer.Argument(metavar="ID", help="Id or alias of a catalog entry.")]
-
 
 @app.command("list")
-@answering_command
-def list_models(session: Session) -> None:
+@listing_command
+def list_models(session: Session, watch: Watch = False) -> None:
     """List the catalog's models: which serve, and which are installed.
 
     Example: model-manager models
@@ -43,7 +40,7 @@ def list_models(session: Session) -> None:
         heads = ("ID", "NAME", "TASK", "ACTIVE IN", "INSTALLED", "LICENSE", "NOTE")
         output.table(heads, rows, "The catalog has no models; see `model-manager catalog`.")
 
-    session.show(text, "models")
+    session.ask(text, "models", ids=lambda models: [m["id"] for m in models], watch=watch)
 
 
 def _slots_by_model(session: Session) -> dict[str, list[str]]:
@@ -62,17 +59,17 @@ def show(session: Session, model: ModelId) -> None:
 
     Example: model-manager models show demo
     """
-    session.show(_indented, "models", model)
+    session.ask(_indented, "models", model)
 
 
 @app.command()
 @answering_command
-def manifest(session: Session, model: ModelId) -> None:
+def manifest(session: Session, model: ModelId, slot: Slot = None) -> None:
     """Show the InferenceService an entry becomes.
 
     Example: model-manager models manifest demo -o json
     """
-    session.show(lambda answer: _indented(answer["manifest"]), "models", model, "manifest")
+    session.ask(lambda answer: _indented(answer["manifest"]), "models", model, "manifest", slot=slot)
 
 
 def _note(model: dict[str, Any]) -> str:

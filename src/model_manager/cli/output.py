@@ -3,10 +3,42 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TextIO
 
 from model_manager.errors import ModelManagerError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Color(StrEnum):
+    """`auto`: on a terminal, unless NO_COLOR is set (https://no-color.org) or the terminal is a dumb one."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
+@dataclass
+class Look:
+    """How this command was asked to show things. `quiet`: results and errors alone."""
+
+    color: Color = Color.auto
+    quiet: bool = False
+
+
+look = Look()
+
+STATES = {
+    "active": "green", "completed": "green", "ready": "green",
+    "failed": "red", "restored": "red", "expired": "red", "revoked": "red",
+    "pending": "yellow", "running": "yellow", "queued": "yellow", "installing": "yellow", "admitted": "yellow",
+    "stopping": "yellow", "starting": "yellow", "verifying": "yellow",
+}  # fmt: skip
+"""Colours of the words that tell at a glance how something is."""
 
 
 def clean(text: str) -> str:
@@ -20,14 +52,19 @@ def say(text: str = "") -> None:
 
 def note(text: str) -> None:
     """A line about the work, beside the result: to stderr, so that a pipe gets the result alone."""
-    print(clean(text), file=sys.stderr, flush=True)
+    if not look.quiet:
+        _complain(text)
 
 
 def fail(error: ModelManagerError) -> None:
     """`error: what happened`, and below it what to do next."""
-    note(f"error: {error.sentence}")
+    _complain(f"error: {error.sentence}")
     if error.hint:
-        note(f"  {error.hint}")
+        _complain(f"  {error.hint}")
+
+
+def _complain(text: str) -> None:
+    print(clean(text), file=sys.stderr, flush=True)
 
 
 def raw_json(body: bytes) -> None:
@@ -44,16 +81,49 @@ def as_json(value: Any) -> None:
     raw_json(json.dumps(value).encode())
 
 
+def as_yaml(value: Any) -> None:
+    """PyYAML writes what is not printable as escapes."""
+    import yaml
+
+    print(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), end="", flush=True)
+
+
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
-    """Columns as wide as their widest cell, or the sentence `empty`; the same on a terminal and in a pipe."""
+    """Columns, or the sentence `empty`: wrapped to fit on a terminal, plain and each row one line in a pipe."""
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
         note(empty)
-        return
-    lines = [list(heads), *cells]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-    for line in lines:
-        say("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    elif sys.stdout.isatty() or look.color is Color.always:
+        _rich_table(heads, cells)
+    else:
+        lines = [list(heads), *cells]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+        for line in lines:
+            say("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _rich_table(heads: Sequence[str], cells: list[list[str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for number, head in enumerate(heads):
+        # Ids stand in the first column: they are for copying, so they are kept whole.
+        shown.add_column(head, no_wrap=number == 0, overflow="fold")
+    for row in cells:
+        shown.add_row(*(Text(text, STATES.get(text, "")) for text in row))
+    console(sys.stdout).print(shown)
+
+
+def console(file: TextIO) -> "Console":
+    """rich's view of a stream, in the colours that were asked for; rich itself obeys NO_COLOR and TERM."""
+    from rich.console import Console
+
+    if look.color is Color.never:
+        return Console(file=file, color_system=None)
+    if look.color is Color.always:
+        return Console(file=file, force_terminal=True, no_color=False)
+    return Console(file=file)
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> None:
@@ -65,7 +135,7 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> None:
 
 
 def _cell(value: Any) -> str:
-    if value in (None, ""):
+    if value in (None, "", [], ()):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -29,7 +29,8 @@ class Display(Protocol):
 
 
 def display() -> Display:
-    return Bar() if sys.stderr.isatty() else Lines()
+    """A bar for a terminal, lines for a pipe; nothing at all when that was asked for."""
+    return Bar() if sys.stderr.isatty() and not output.look.quiet else Lines()
 
 
 class Lines:
@@ -58,7 +59,6 @@ class Bar:
     """A rich progress bar, or a spinner while nothing can be counted."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
         self._bar: RichProgress = Progress(
@@ -66,7 +66,7 @@ class Bar:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[details]}", markup=False),
-            console=Console(stderr=True),
+            console=output.console(sys.stderr),
             transient=True,
         )
         self._task = self._bar.add_task("", total=None, details="")
@@ -76,8 +76,8 @@ class Bar:
         self._bar.update(
             self._task,
             description=output.clean(what),
-            total=_number(progress, "total"),
-            completed=_number(progress, "done") or 0,
+            total=progress.get("bytesTotal"),
+            completed=progress.get("bytesDone") or 0,
             details=output.clean(describe(progress)),
         )
 
@@ -93,7 +93,7 @@ def describe(progress: Mapping[str, Any] | None) -> str:
     """`45 %, 3.2 MB of 8.1 MB, 1.2 MB/s, 4.0 s left, model.gguf`, as far as it is known."""
     if not progress:
         return ""
-    done, total = _number(progress, "done"), _number(progress, "total")
+    done, total = progress.get("bytesDone"), progress.get("bytesTotal")
     parts = []
     if done is not None and total:
         parts.append(f"{100 * done / total:.0f} %")
@@ -107,9 +107,3 @@ def describe(progress: Mapping[str, Any] | None) -> str:
     if progress.get("file"):
         parts.append(str(progress["file"]))
     return ", ".join(parts)
-
-
-def _number(progress: Mapping[str, Any], which: str) -> float | None:
-    """Bytes done or in total."""
-    value = progress.get(f"bytes{which.capitalize()}", progress.get(f"bytes_{which}"))
-    return float(value) if isinstance(value, (int, float)) else None

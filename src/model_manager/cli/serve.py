@@ -10,7 +10,7 @@ import typer
 
 from model_manager import __version__
 from model_manager.cli import output
-from model_manager.cli.command import Debug, Format, LocalOutput
+from model_manager.cli.command import Debug, LocalSession, local_command
 from model_manager.settings import SETTINGS, Setting, Settings, load
 
 Start = Callable[..., int]
@@ -83,12 +83,10 @@ def quickstart(
     return run(settings, check)
 
 
-def version(form: LocalOutput = Format.text) -> None:
+@local_command()
+def version(session: LocalSession) -> None:
     """Print the version.
 
     Example: model-manager version
     """
-    if form is Format.json:
-        output.as_json({"version": __version__})
-    else:
-        output.say(f"model-manager {__version__}")
+    session.show({"version": __version__}, lambda: output.say(f"model-manager {__version__}"))

@@ -1,100 +1,88 @@
-"""`activate`, `deactivate` and `logs`: the commands about what a slot serves."""
+"""`model-manager slots`: the places that serve, one model each."""
 
-import json
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+from model_manager.cli import records, status
+from model_manager.cli.activations import show_activations
+from model_manager.cli.command import Session, Watch, client_command, listing_command
+from model_manager.cli.group import noun
+from model_manager.cli.logs import Follow, show_log
+from model_manager.cli.options import Limit, Lines, ModelId, SlotName, Timeout
+from model_manager.cli.switch import Wait, follow
 
-from model_manager.cli import output
-from model_manager.cli.command import Session, answering_command, client_command
-from model_manager.cli.sse import messages
-from model_manager.cli.waiting import wait_for_activation
-
-Slot = Annotated[
-    str | None,
-    typer.Option("--slot", help="Slot to act on; by default the service's first.", show_default=False),
-]
+app = noun("slots", "The places that serve a model each; alone, lists them.")
 
 
-def add_to(app: typer.Typer) -> None:
-    app.command()(activate)
-    app.command()(deactivate)
-    app.command()(logs)
+def _desired(slot: dict[str, Any]) -> str | None:
+    return slot["desired"]["modelId"] if slot["desired"] else None
 
 
-@answering_command
-def activate(
-    session: Session,
-    model: Annotated[str, typer.Argument(metavar="ID", help="Id or alias of a catalog entry.")],
-    slot: Slot = None,
-    wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Wait until it serves, or say why it does not.")
-    ] = True,
+COLUMNS: records.Told = (
+    ("NAME", "name"), ("STATE", "state"), ("DESIRED", _desired), ("SERVING", "serving"),
+    ("IN FLIGHT", "inFlight"), ("REASON", "reason"),
+)  # fmt: skip
+
+
+@app.command("list")
+@listing_command
+def list_slots(session: Session, watch: Watch = False) -> None:
+    """List the slots: what each is to serve, and what it serves.
+
+    Example: model-manager slots --watch
+    """
+    records.show_list(
+        session, "slots", of="slots", told=COLUMNS, key="name", empty="There are no slots.", watch=watch
+    )
+
+
+@app.command()
+@listing_command
+def show(session: Session, slot: SlotName, watch: Watch = False) -> None:
+    """Show one slot.
+
+    Example: model-manager slots show active-llm
+    """
+    session.ask(status.print_slot, "slots", slot, ids=lambda answer: [answer["name"]], watch=watch)
+
+
+@app.command("set")
+@listing_command
+def set_model(
+    session: Session, slot: SlotName, model: ModelId, wait: Wait = True, timeout: Timeout = None
 ) -> None:
-    """Make a slot serve a model, installing it if needed.
+    """Make this slot serve a model, installing it if needed.
 
-    Example: model-manager activate demo
+    Example: model-manager slots set active-llm demo
     """
-    activation = ask_for(session, model, slot)
-    if not wait:
-        session.tell(f"Accepted. Activation {activation['id']} is {activation['phase']}.", activation)
-        output.note(f"Look at it with `model-manager activations show {activation['id']}`.")
-        return
-    served = finish(session, activation)
-    session.tell(f"{model} is active in slot {activation['slot']}.", served)
+    asked = session.client.put("slots", slot, payload={"model": model})
+    follow(session, asked, wait, timeout)
 
 
-def ask_for(session: Session, model: str, slot: str | None) -> dict[str, Any]:
-    """Ask the service to activate a model: the activation that answers the wish."""
-    payload = {"id": model} | ({"slot": slot} if slot else {})
-    activation: dict[str, Any] = session.client.post("models", "activate", payload=payload)["activation"]
-    return activation
+@app.command()
+@listing_command
+def clear(session: Session, slot: SlotName) -> None:
+    """Empty this slot; it stays empty over restarts.
 
-
-def finish(session: Session, activation: dict[str, Any]) -> dict[str, Any]:
-    """Wait for an activation until it serves; Ctrl-C leaves it to the service and says so."""
-    try:
-        return wait_for_activation(session.client, activation["id"])
-    except KeyboardInterrupt:
-        output.note(f"\nThe service goes on with it: `model-manager activations show {activation['id']}`.")
-        raise
-
-
-@answering_command
-def deactivate(session: Session, slot: Slot = None) -> None:
-    """Empty a slot; it stays empty over restarts.
-
-    Example: model-manager deactivate
+    Example: model-manager slots clear active-llm
     """
-    answer = session.client.post("models", "deactivate", payload={"slot": slot} if slot else None)
-    emptied = answer["result"]["name"]
-    if answer["result"]["action"] == "already_deleted":
-        session.tell(f"Nothing was active in slot {emptied}.", answer)
-    else:
-        session.tell(f"Slot {emptied} is empty now.", answer)
+    session.tell(f"Slot {slot} is empty now.", session.client.delete("slots", slot), slot)
 
 
+@app.command()
 @client_command
-def logs(
-    session: Session,
-    slot: Annotated[
-        str | None, typer.Argument(metavar="[SLOT]", help="Slot whose model server logs.")
-    ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000, help="How many at first.")] = 100,
-) -> None:
-    """Show the log of a slot's model server.
+def logs(session: Session, slot: SlotName, follow: Follow = False, lines: Lines = 100) -> None:
+    """Show the log of this slot's model server.
 
-    Example: model-manager logs -f
+    Example: model-manager slots logs active-llm -f
     """
-    slot = slot or session.client.get("slots")["slots"][0]["name"]
-    if not follow:
-        for line in session.client.get("slots", slot, "logs", lines=lines)["lines"]:
-            output.say(line)
-        return
-    accept = {"Accept": "text/event-stream"}
-    with session.client.stream(
-        "GET", "slots", slot, "logs", headers=accept, lines=lines, follow="true"
-    ) as answer:
-        for message in messages(answer):
-            output.say(json.loads(message.data)["line"])
+    show_log(session, slot, follow, lines)
+
+
+@app.command("activations")
+@listing_command
+def list_activations(session: Session, slot: SlotName, limit: Limit = 20, watch: Watch = False) -> None:
+    """List what this slot was asked to serve, newest first.
+
+    Example: model-manager slots activations active-llm
+    """
+    show_activations(session, "slots", slot, "activations", limit=limit, watch=watch)

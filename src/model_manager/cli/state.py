@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from model_manager.cli import output
-from model_manager.cli.command import Debug, Format, LocalOutput
+from model_manager.cli.command import LocalSession, local_command
 from model_manager.cli.exit_codes import FAILED, OK
 from model_manager.settings import load
 
@@ -21,10 +21,11 @@ Folder = Annotated[
 
 
 @app.command()
+@local_command()
 def backup(
+    session: LocalSession,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the copy; must not exist.")],
     state_path: Folder = None,
-    debug: Debug = False,
 ) -> None:
     """Copy the state file, whole and consistent, also while the service runs.
 
@@ -33,11 +34,13 @@ def backup(
     from model_manager.state.backup import backup as copy
 
     copy(_folder(state_path), file)
-    output.say(f"Wrote {file} ({output.human_size(file.stat().st_size)}).")
+    size = file.stat().st_size
+    session.tell(f"Wrote {file} ({output.human_size(size)}).", {"file": str(file), "sizeBytes": size})
 
 
 @app.command()
-def check(state_path: Folder = None, form: LocalOutput = Format.text, debug: Debug = False) -> int:
+@local_command()
+def check(session: LocalSession, state_path: Folder = None) -> int:
     """Check the state file; exit code 1 when it is damaged.
 
     Example: model-manager state check
@@ -46,10 +49,8 @@ def check(state_path: Folder = None, form: LocalOutput = Format.text, debug: Deb
 
     folder = _folder(state_path)
     problems = problems_in(folder)
-    if form is Format.json:
-        output.as_json({"path": str(folder), "problems": problems})
-    else:
-        output.say("\n".join(problems) or f"The state in {folder} is sound.")
+    sentence = "\n".join(problems) or f"The state in {folder} is sound."
+    session.show({"path": str(folder), "problems": problems}, lambda: output.say(sentence))
     return FAILED if problems else OK
 
 

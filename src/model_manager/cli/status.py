@@ -5,18 +5,18 @@ from typing import Any
 import typer
 
 from model_manager.cli import output
-from model_manager.cli.command import Session, answering_command
+from model_manager.cli.command import Session, Watch, each, listing_command
 
 
 def add_to(app: typer.Typer) -> None:
     app.command()(status)
 
 
-@answering_command
-def status(session: Session) -> None:
+@listing_command
+def status(session: Session, watch: Watch = False) -> None:
     """Show what each slot serves, and how the service is.
 
-    Example: model-manager status
+    Example: model-manager status --watch
     """
 
     def text(answer: dict[str, Any]) -> None:
@@ -25,9 +25,10 @@ def status(session: Session) -> None:
         _catalog(info["catalog"])
         for problem in info["problems"]:
             output.say(f"problem: {problem}")
-        _slots(answer)
+        for slot in answer["slots"]:
+            print_slot(slot)
 
-    session.show(text, "slots")
+    session.ask(text, "slots", ids=each("slots", "name"), watch=watch)
 
 
 def _catalog(catalog: dict[str, Any]) -> None:
@@ -40,13 +41,12 @@ def _catalog(catalog: dict[str, Any]) -> None:
         output.say(f"  {problems} in its files: `model-manager catalog` lists them.")
 
 
-def _slots(answer: dict[str, Any]) -> None:
-    for slot in answer["slots"]:
-        output.say(f"{slot['name']}: {_sentence(slot)}")
-        _details(slot, slot["desired"] or {})
+def print_slot(slot: dict[str, Any]) -> None:
+    output.say(f"{slot['name']}: {sentence(slot)}")
+    _details(slot, slot["desired"] or {})
 
 
-def _sentence(slot: dict[str, Any]) -> str:
+def sentence(slot: dict[str, Any]) -> str:
     desired = slot["desired"]
     if desired is None:
         return "empty. Activate a model: `model-manager run ID`."

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from model_manager.cli import output
-from model_manager.cli.exit_codes import NotReachable
+from model_manager.cli.exit_codes import NotReachable, TimedOut
 from model_manager.cli.progress import Display, describe, display
 from model_manager.errors import ActivationFailed, WorkFailed
 
@@ -28,16 +28,18 @@ INSTALL = "weight_install"
 Pause = Callable[[float], None]
 
 
-def wait_for_job(client: "Client", job_id: str, pause: Pause = time.sleep) -> dict[str, Any]:
-    """The job once it is completed. Raises WorkFailed with its own reason, or when it was cancelled."""
-    attempts = _Attempts()
+def wait_for_job(
+    client: "Client", job_id: str, pause: Pause = time.sleep, timeout: float | None = None
+) -> dict[str, Any]:
+    """The job once it is completed. Raises WorkFailed with its own reason, or when it was cancelled; TimedOut."""
+    attempts, limit = _Attempts(), _Limit(timeout, f"Job {job_id} is not done", f"jobs wait {job_id}")
     with display() as shown:
         while True:
             job = _look(client, pause, "jobs", job_id)
             if job["status"] not in ("pending", "running"):
                 break
             shown.show(_doing(job) + attempts.words(job), job.get("progress"))
-            pause(LOOK_EVERY)
+            limit.pause(pause)
     if job["status"] == "completed":
         return job
     if job["status"] == "cancelled":
@@ -49,19 +51,40 @@ def wait_for_job(client: "Client", job_id: str, pause: Pause = time.sleep) -> di
     )
 
 
-def wait_for_activation(client: "Client", activation_id: str, pause: Pause = time.sleep) -> dict[str, Any]:
-    """The activation once its model serves. Raises ActivationFailed with cause, hint and last log lines."""
+def wait_for_activation(
+    client: "Client", activation_id: str, pause: Pause = time.sleep, timeout: float | None = None
+) -> dict[str, Any]:
+    """The activation once its model serves. Raises ActivationFailed with cause, hint and last log lines; TimedOut."""
     attempts = _Attempts()
+    limit = _Limit(timeout, f"Activation {activation_id} is not done", f"activations show {activation_id}")
     with display() as shown:
         while True:
             activation = _look(client, pause, "activations", activation_id)
             if activation["result"] is not None and not _starting_again(client, pause, activation):
                 break
             _show_phase(client, pause, activation, attempts, shown)
-            pause(LOOK_EVERY)
+            limit.pause(pause)
     if activation["result"] == "active":
         return activation
     raise _failed(activation)
+
+
+class _Limit:
+    """The time of `--timeout`, from now on; no limit where there is none."""
+
+    def __init__(self, seconds: float | None, sentence: str, command: str) -> None:
+        self._seconds, self._sentence, self._command = seconds, sentence, command
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+
+    def pause(self, pause: Pause) -> None:
+        """Until the next look. Raises TimedOut once the time is over."""
+        left = LOOK_EVERY if self._deadline is None else self._deadline - time.monotonic()
+        if self._seconds is not None and left <= 0:
+            raise TimedOut(
+                f"{self._sentence} after {output.human_seconds(self._seconds)}.",
+                f"The service goes on with it: `model-manager {self._command}`.",
+            )
+        pause(min(LOOK_EVERY, left))
 
 
 def _starting_again(client: "Client", pause: Pause, activation: dict[str, Any]) -> bool:
@@ -121,8 +144,6 @@ def _failed(activation: dict[str, Any]) -> ActivationFailed:
         output.note(f"  | {line}")
     reason = str(activation.get("reason") or "no reason was given")
     hint = str(activation.get("hint") or "")
-    if result == "restored":
-        hint = f"{hint} The last good model serves again.".strip()
     if result in ("superseded", "cancelled"):
         return ActivationFailed(f"The activation of {model} was {result}: {reason}", hint)
     return ActivationFailed(f"{model} did not become active: {reason}", hint)

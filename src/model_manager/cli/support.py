@@ -1,0 +1,61 @@
+"""`support-bundle`: what a bug report needs, as the service packs it."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model_manager.cli import output
+from model_manager.cli.command import Session, client_command
+from model_manager.errors import Conflict, InvalidRequest
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("support-bundle")(support_bundle)
+
+
+@client_command
+def support_bundle(
+    session: Session,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", show_default=False,
+            help="Where to write it; must not exist. By default here, with the time in its name.",
+        ),
+    ] = None,
+) -> None:  # fmt: skip
+    """Write what a bug report needs into a zip, without secrets.
+
+    Example: model-manager support-bundle -o bundle.zip
+    """
+    target = file or Path(time.strftime("model-manager-support-%Y%m%d-%H%M%S.zip"))
+    _refuse_existing(target)
+    with session.client.stream("GET", "support-bundle", headers={"Accept": "application/zip"}) as answer:
+        data = answer.read()
+    if "zip" not in answer.content_type:
+        from model_manager.cli.client import not_ours
+
+        raise not_ours(session.client.url)
+    _write(target, data)
+    session.tell(f"Wrote {target} ({output.human_size(len(data))}). Look into it before you send it.", None)
+
+
+def _refuse_existing(file: Path) -> None:
+    if file.exists():
+        raise Conflict(f"{file} exists already.", "Nothing was overwritten; name another file with -o.")
+
+
+def _write(file: Path, data: bytes) -> None:
+    """For the user's eyes only: it is without secrets, but not without names."""
+    try:
+        with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as writing:
+            writing.write(data)
+    except FileExistsError:
+        _refuse_existing(file)
+    except OSError as error:
+        raise InvalidRequest(
+            f"{file} cannot be written: {error.strerror}.", "Name another file with -o."
+        ) from error

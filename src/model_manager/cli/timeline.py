@@ -1,0 +1,44 @@
+"""The phases of one activation, as the history tells them. Pure."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+PREFIX = "activation_"
+
+
+class Step(NamedTuple):
+    """One phase, when it began, how many seconds it took (None: it goes on, or was the end), and what is told of it."""
+
+    time: str
+    phase: str
+    seconds: float | None
+    detail: str = ""
+
+    def __str__(self) -> str:
+        took = "" if self.seconds is None else f"{self.seconds:.1f} s"
+        clock = self.time.partition("T")[2].rstrip("Z") or self.time
+        return f"{clock}  {self.phase:<11}  {took:>9}  {self.detail}".rstrip()
+
+
+def timeline(events: list[dict[str, Any]], activation: str) -> list[Step]:
+    """The steps of this activation, oldest first, from events that are newest first as `/history` has them."""
+    own = [event for event in reversed(events) if _is_of(event, activation)]
+    following = [event["createdAt"] for event in own[1:]] + [None]
+    return [
+        Step(
+            event["createdAt"],
+            event["event"].removeprefix(PREFIX),
+            None if then is None else round(_moment(then) - _moment(event["createdAt"]), 3),
+            str((event.get("metadata") or {}).get("reason") or ""),
+        )
+        for event, then in zip(own, following, strict=True)
+    ]
+
+
+def _is_of(event: dict[str, Any], activation: str) -> bool:
+    told = (event.get("metadata") or {}).get("activation")
+    return told == activation and str(event["event"]).startswith(PREFIX)
+
+
+def _moment(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp()

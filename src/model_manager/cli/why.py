@@ -1,0 +1,134 @@
+"""`why`: what a slot was to serve, what it serves, how that came about, and what to do next; as the API tells it."""
+
+from typing import Annotated, Any
+
+import typer
+
+from model_manager.cli import completing, output, records
+from model_manager.cli.activations import print_log_tail, state_of
+from model_manager.cli.command import Session, answering_command
+from model_manager.cli.logs import first_slot
+from model_manager.cli.status import sentence
+from model_manager.cli.timeline import Step, timeline
+from model_manager.cli.waiting import progress_text, subject
+
+EVENTS = 1000
+"""Of the slot's history: an attempt has about ten, but a slot that is switched for an hour has many attempts."""
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(why)
+
+
+@answering_command
+def why(
+    session: Session,
+    slot: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SLOT]", help="Slot to look at; by default the first.", autocompletion=completing.slots
+        ),
+    ] = None,
+) -> None:
+    """Tell why a slot serves what it serves, and what to do next.
+
+    Example: model-manager why
+    """
+    found = explain(session, slot or first_slot(session))
+    session.show(found, lambda: _print(found))
+
+
+def explain(session: Session, name: str) -> dict[str, Any]:
+    """Everything the API knows of how this slot came to where it is."""
+    client = session.client
+    slot = client.get("slots", name)
+    attempt = slot["lastFailure"] or slot["desired"]
+    if attempt is None:
+        return {
+            "slot": slot,
+            "timeline": [],
+            "job": None,
+            "catalogProblems": [],
+            "next": next_step(slot, None),
+        }
+    events = client.get("history", subject=name, limit=EVENTS)["events"]
+    job = client.get("jobs", attempt["jobId"]) if _waits_for_weights(attempt) else None
+    problems = client.get("catalog", "problems")["problems"]
+    return {
+        "slot": slot,
+        "timeline": [step._asdict() for step in timeline(events, attempt["id"])],
+        "job": job,
+        "catalogProblems": [one for one in problems if _is_about(one, attempt["modelId"])],
+        "next": next_step(slot, job),
+    }
+
+
+def next_step(slot: dict[str, Any], job: dict[str, Any] | None) -> str:
+    """One sentence; the service's own hint where it gave one."""
+    failure, desired = slot["lastFailure"], slot["desired"]
+    if failure is not None:
+        again = f"`model-manager slots set {slot['name']} {failure['modelId']}` tries it again."
+        return " ".join(part for part in (failure.get("hint"), again) if part)
+    if desired is None:
+        return f"`model-manager models` lists what there is, `model-manager slots set {slot['name']} ID` serves one."
+    if slot["state"] == "active":
+        return "Nothing: it serves."
+    if job is not None:
+        return f"Wait: `model-manager jobs wait {job['id']}` shows how far its weights are."
+    return "Wait: `model-manager status --watch` shows how it goes on."
+
+
+def _waits_for_weights(attempt: dict[str, Any]) -> bool:
+    return bool(attempt.get("jobId")) and (
+        attempt["result"] is None or attempt.get("code") == "install_failed"
+    )
+
+
+def _is_about(problem: dict[str, Any], model: str) -> bool:
+    """A problem knows its file alone; an entry's file is usually called as the entry is."""
+    return problem.get("model") == model or str(problem["file"]).rpartition("/")[2].partition(".")[0] == model
+
+
+FAILURE: records.Told = (
+    ("cause", "code"), ("reason", "reason"), ("hint", "hint"), ("exit code", "exitCode"),
+    ("catalog", "revision"), ("asked by", "actor"), ("ended", lambda a: output.ago(a.get("endedAt"))),
+)  # fmt: skip
+JOB: records.Told = (
+    ("job", "id"), ("on", subject), ("status", "status"), ("progress", progress_text), ("error", "error"),
+    ("hint", "hint"),
+)  # fmt: skip
+
+
+def _print(found: dict[str, Any]) -> None:
+    slot = found["slot"]
+    output.say(f"{slot['name']}: {sentence(slot)}")
+    output.facts(
+        (
+            ("  desired", _attempt(slot["desired"])),
+            ("  serving", slot["serving"] or "nothing"),
+            ("  why not", slot["reason"]),
+        )
+    )
+    if failure := slot["lastFailure"]:
+        output.say(f"\n{failure['modelId']} failed (activation {failure['id']}):")
+        records.print_facts(FAILURE, failure, "  ")
+        print_log_tail(failure)
+    if found["timeline"]:
+        output.say("\nHow it went:")
+        for step in found["timeline"]:
+            output.say("  " + str(Step(**step)))
+    if found["job"]:
+        output.say("\nIts weights:")
+        records.print_facts(JOB, found["job"], "  ")
+    if found["catalogProblems"]:
+        output.say("\nIn the catalog:")
+        for problem in found["catalogProblems"]:
+            output.say(f"  {problem['file']}:{problem['line']}: {problem['severity']}: {problem['message']}")
+    output.say(f"\nNext: {found['next']}")
+
+
+def _attempt(activation: dict[str, Any] | None) -> str:
+    if activation is None:
+        return "nothing"
+    since = output.ago(activation.get("phaseAt"))
+    return f"{activation['modelId']} (activation {activation['id']}, {state_of(activation)} since {since})"
