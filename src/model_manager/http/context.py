@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model_manager import logs
 from model_manager.errors import ModelManagerError, NotFound
+from model_manager.http import access_log
 from model_manager.http.outlet import outlet_of
 from model_manager.http.parsing import header
 from model_manager.http.problems import InternalError, problem_response
@@ -58,12 +59,12 @@ class Context:
         # For this request's task alone: the server gives each its own context.
         logs.request_id.set(request_id)
         started = time.perf_counter()
-        status = 0
+        status, began = 0, 0.0
 
         async def sending(message: Message) -> None:
-            nonlocal status
+            nonlocal status, began
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, began = message["status"], time.perf_counter()
                 headers = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"x-request-id"]
                 message["headers"] = [*headers, (b"x-request-id", request_id.encode())]
             await send(message)
@@ -83,10 +84,12 @@ class Context:
             if not status:
                 await self._respond(told, quote(scope["path"][:200]), request_id)(scope, receive, sending)
         finally:
+            ended = time.perf_counter()
+            state["status"] = status = status or _status_past_send(scope) or GONE
+            access_log.tell(scope, status, (began or ended) - started, ended - started)
             if self._observe is not None:
                 route = getattr(scope.get("route"), "path", None)
-                status = status or _status_past_send(scope) or GONE
-                self._observe(scope["method"], route, status, time.perf_counter() - started)
+                self._observe(scope["method"], route, status, ended - started)
 
 
 def _status_past_send(scope: Scope) -> int:
