@@ -254,7 +254,7 @@ async def test_the_server_s_own_errors_pass_as_they_are(status: int) -> None:
 # ── streams ──────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_events_pass_when_they_come() -> None:
+async def test_w17_events_pass_when_they_come_and_proxies_are_asked_not_to_collect_them() -> None:
     async def talk(peer: Peer) -> None:
         await peer.request()
         await peer.send(SSE + chunk(b"data: 1\n\n"))
