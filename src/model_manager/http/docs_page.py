@@ -26,7 +26,7 @@ details:target { outline: 2px solid #38f } summary { cursor: pointer }
 .get { color: #2563eb } .post, .put, .patch { color: #15803d } .delete { color: #b91c1c } .soft { opacity: .7 }
 table { border-collapse: collapse; margin: .5rem 0; width: 100% } th { font-weight: 600 }
 td, th { border-top: 1px solid var(--line); padding: .25rem .6rem .25rem 0; text-align: left; vertical-align: top }
-nav a { margin-right: .8rem; white-space: nowrap }
+nav { display: flex; flex-wrap: wrap; gap: 0 .8rem } table { table-layout: fixed; overflow-wrap: anywhere }
 """
 
 _DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
