@@ -19,34 +19,54 @@ _NAMES = (
 _NAMED = re.compile(rf"(?i){_NAMES}")
 _FLAG = re.compile(rf"(?i)--?[\w.-]{{0,60}}{_NAMES}[\w.-]{{0,40}}")
 
-# Bounded repeats: a hostile log line of a megabyte must not take a minute.
+# A shape is looked for only in lines that hold its mark (in lower case): most hold none, and a search for each shape
+# would take seconds for a bundle. Repeats are bounded: a hostile line of a megabyte must not take a minute.
 _SHAPES = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)",
-        r"\A[\s\S]*?-----END [A-Z ]{0,30}PRIVATE KEY-----",  # its beginning was cut off
-        r"(?<=://)[^/@\s\"']{1,500}(?=@)",
-        r"(?i)\b(?:bearer|basic) +[\w.~+/=-]{6,}",
-        r"\bhf_[A-Za-z0-9]{6,}",
-        r"\b(?:gh[pousr]_|github_pat_)\w{6,}",
-        r"\bgl(?:pat|dt|rt|ptt|cbt|soat|ft|agent)-[\w.-]{6,}",
-        r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}",
-        r"\bsk-[\w-]{16,}",
-        r"\bxox[abeoprs]-[\w-]{6,}",
-        r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?",  # a JSON Web Token
+    (mark, re.compile(pattern))
+    for mark, pattern in (
+        ("://", r"(?<=://)[^/@\s\"']{1,500}(?=@)"),
+        ("bearer ", r"(?i)\bbearer +[\w.~+/=-]{6,}"),
+        ("basic ", r"(?i)\bbasic +[\w.~+/=-]{6,}"),
+        ("hf_", r"\bhf_[A-Za-z0-9]{6,}"),
+        ("gh", r"\bgh[pousr]_\w{6,}"),
+        ("github_pat_", r"\bgithub_pat_\w{6,}"),
+        ("gl", r"\bgl(?:pat|dt|rt|ptt|cbt|soat|ft|agent)-[\w.-]{6,}"),
+        ("akia", r"\bAKIA[A-Z0-9]{12,}"),
+        ("asia", r"\bASIA[A-Z0-9]{12,}"),
+        ("sk-", r"\bsk-[\w-]{16,}"),
+        ("xox", r"\bxox[abeoprs]-[\w-]{6,}"),
+        ("eyj", r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"),  # a JSON Web Token
     )
 )
 _VALUE = r"(?:\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s\"',;&{}\[\]]+)"
 _PAIR = re.compile(rf"(?i)({_NAMES}[\w.-]{{0,40}}[\"']?\s{{0,4}}[:=]\s{{0,4}}){_VALUE}")
 _OPTION = re.compile(rf"(?i)(--[\w.-]{{0,60}}?{_NAMES}[\w.-]{{0,40}}\s{{1,4}}){_VALUE}")
+_IN_NAMES = ("token", "secret", "passw", "passphrase", "key", "credential", "authorization")
+
+_KEY_MARK = "PRIVATE KEY-----"
+_KEY = re.compile(
+    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)"
+)
+_END_OF_KEY = re.compile(r"\A[\s\S]*?-----END [A-Z ]{0,30}PRIVATE KEY-----")
+"""Of a key whose beginning was cut off."""
 
 
 def redacted(text: str) -> str:
     """The text without secrets that are known, look like one or are called one."""
     text = redact(text)
-    for shape in _SHAPES:
-        text = shape.sub(REDACTED, text)
-    return _OPTION.sub(rf"\1{REDACTED}", _PAIR.sub(rf"\1{REDACTED}", text))
+    if _KEY_MARK in text:
+        text = _END_OF_KEY.sub(REDACTED, _KEY.sub(REDACTED, text))
+    return "".join(map(_line, text.splitlines(keepends=True)))
+
+
+def _line(text: str) -> str:
+    lowered = text.lower()
+    for mark, shape in _SHAPES:
+        if mark in lowered:
+            text = shape.sub(REDACTED, text)
+    if any(word in lowered for word in _IN_NAMES):
+        text = _OPTION.sub(rf"\1{REDACTED}", _PAIR.sub(rf"\1{REDACTED}", text))
+    return text
 
 
 class Redactor:
@@ -87,7 +107,7 @@ class Redactor:
         return {**self.value(item), "value": REDACTED}
 
     def _items(self, items: list[Any]) -> list[Any]:
-        if all(isinstance(item, str) for item in items) and any("PRIVATE KEY-----" in item for item in items):
+        if all(isinstance(item, str) for item in items) and any(_KEY_MARK in item for item in items):
             return redacted("\n".join(items)).split("\n")  # a key over several lines of a log
         shown = [self.value(item) for item in items]
         for index, item in enumerate(items[:-1]):
