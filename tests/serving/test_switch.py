@@ -12,6 +12,7 @@ import pytest
 
 from model_manager import commands
 from model_manager.errors import Conflict, NotFound
+from model_manager.metrics import expose
 from tests.house import House, house_settings, open_house, runtime, write_catalog, write_runtimes
 from tests.waiting import until
 
@@ -147,7 +148,7 @@ async def test_quick_wishes_end_at_the_last(tmp_path: Path) -> None:
 
 
 def _scraped(h: House) -> str:
-    return h.parts.metrics.render().body.decode()
+    return expose(h.parts.metrics).body.decode()
 
 
 async def test_wishes_in_the_middle_of_a_switch_end_at_the_last(tmp_path: Path) -> None:
