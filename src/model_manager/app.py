@@ -165,6 +165,7 @@ class _House:
             auth=_auth(settings, self.parts.tokens),
             closing=self.closing,
             others=gateway.routes(self.parts.targets, self.relay, observe=self.parts.metrics.gateway),
+            described=gateway.described(),
             respond=gateway.error_response,
             observe=self.parts.metrics.request,
         )

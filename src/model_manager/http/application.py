@@ -1,7 +1,7 @@
 """The routes, the token check and the outermost middleware as one ASGI application."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -27,19 +27,21 @@ def application(
     auth: Auth,
     closing: asyncio.Event,
     others: Sequence[BaseRoute] = (),
+    described: Mapping[str, Any] | None = None,
     lifespan: Lifespan[Any] | None = None,
     observe: Observe | None = None,
     respond: Respond = problem_response,
 ) -> ASGIApp:
     """Everything an HTTP server is to serve.
 
-    `others` are routes that are not part of the typed API (gateway, pages). Set `closing` when the service is
-    told to stop: an HTTP server waits for its streams to end before it tells `lifespan`.
+    `others` are routes that are not part of the typed API (gateway, pages), `described` the OpenAPI path items of
+    those among them that belong in the description. Set `closing` when the service is told to stop: an HTTP server
+    waits for its streams to end before it tells `lifespan`.
     """
-    described = list(routes)
-    described += _description(described, version)
+    typed = list(routes)
+    typed += _description(typed, version, described)
     router = Router(
-        [*starlette_routes(described), *others], redirect_slashes=False, default=no_route, lifespan=lifespan
+        [*starlette_routes(typed), *others], redirect_slashes=False, default=no_route, lifespan=lifespan
     )
     served: ASGIApp = Context(
         Guard(_Exact(others, router), auth), closing=closing, observe=observe, respond=respond
@@ -67,12 +69,12 @@ class _Exact:
         await route.app(scope, receive, send)
 
 
-def _description(routes: Sequence[Route], version: str) -> list[Route]:
+def _description(routes: Sequence[Route], version: str, others: Mapping[str, Any] | None) -> list[Route]:
     """The routes of the API's own description, for programs and for people; each made when it is first asked for."""
 
     @cache
     def described() -> dict[str, Any]:
-        return document(routes, title="Model Manager", version=version)
+        return document(routes, title="Model Manager", version=version, others=others)
 
     @cache
     def encoded() -> Tagged[dict[str, Any]]:

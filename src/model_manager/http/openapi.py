@@ -1,7 +1,7 @@
 """The route table as an OpenAPI 3.1 document, all of it from the handlers' signatures and docstrings."""
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, NoReturn, get_args, get_origin
 
@@ -15,7 +15,10 @@ from model_manager.http.routing import PATH_PARAMETER, Encoded, NoQuery, Reply, 
 REF = "#/components/schemas/{name}"
 
 
-def document(routes: Iterable[Route], *, title: str, version: str) -> dict[str, Any]:
+def document(
+    routes: Iterable[Route], *, title: str, version: str, others: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The whole description; `others` are path items of what is not a typed route."""
     routes = list(routes)
     types = list(dict.fromkeys(_types(routes)))
     schemas, components = msgspec.json.schema_components(types, ref_template=REF)
@@ -27,7 +30,7 @@ def document(routes: Iterable[Route], *, title: str, version: str) -> dict[str, 
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version},
-        "paths": paths,
+        "paths": {**paths, **(others or {})},
         "components": {
             "schemas": components,
             "responses": {
@@ -51,7 +54,7 @@ def _operation(route: Route, schema_of: dict[Any, Any], components: dict[str, An
             *_header_parameters(route),
         ],
         "responses": dict(_responses(route, schema_of)),
-        "security": _security(route),
+        "security": security(route.method, route.path),
     }
     if wanted.returns is NoReturn:
         operation["deprecated"] = True
@@ -68,9 +71,9 @@ def _operation(route: Route, schema_of: dict[Any, Any], components: dict[str, An
     return operation
 
 
-def _security(route: Route) -> list[dict[str, list[str]]]:
+def security(method: str, path: str) -> list[dict[str, list[str]]]:
     """One of these scopes is enough; OpenAPI 3.1 lets bearer schemes name roles so."""
-    granted = GRANTED.get(access(route.method, route.path), frozenset())
+    granted = GRANTED.get(access(method, path), frozenset())
     return [{"token": [scope]} for scope in ("read", "chat", "admin") if scope in granted]
 
 
