@@ -30,6 +30,43 @@ async def test_an_unknown_slot_is_a_problem(client: Client) -> None:
         problem(await client.get(path), 404, "not_found")
 
 
+async def test_a_slots_model_is_put_at_once_or_waited_for(client: Client) -> None:
+    """202 with where to look, 200 as soon as it serves; the same wish again is the same activation."""
+    accepted = await client.put("/slots/second", json={"model": "demo"})
+    assert (accepted.status_code, accepted.json()["modelId"]) == (202, "demo")
+    assert accepted.headers["location"] == f"/activations/{accepted.json()['id']}"
+    served = await client.put("/slots/second?wait=30", json={"model": "demo"})
+    assert (served.status_code, served.json()["id"]) == (200, accepted.json()["id"])
+    again = await client.put("/slots/second", json={"model": "demo"})
+    assert (again.status_code, again.json()["serving"]) == (200, True)
+    other = await client.put("/slots/second", json={"model": "pirate"}, headers={"prefer": "wait=30"})
+    assert (other.status_code, (await client.get("/slots/second")).json()["serving"]) == (200, "pirate")
+
+    page = (await client.get("/slots/second/activations?limit=1")).json()
+    assert [one["id"] for one in page["activations"]] == [other.json()["id"]]
+    rest = (await client.get("/slots/second/activations", params={"cursor": page["next"]})).json()
+    assert [one["id"] for one in rest["activations"]] == [accepted.json()["id"]]
+    assert (await client.get("/slots/active-llm/activations")).json()["activations"] == []
+
+
+async def test_a_slot_is_emptied_also_twice(client: Client) -> None:
+    await client.put("/slots/second?wait=30", json={"model": "demo"})
+    for _ in range(2):
+        emptied = await client.delete("/slots/second")
+        assert (emptied.status_code, emptied.json()["state"]) == (200, "empty")
+        assert emptied.json()["desired"] is None
+
+
+async def test_what_cannot_be_put_into_a_slot(client: Client) -> None:
+    problem(await client.put("/slots/second?wait=30", json={"model": "broken"}), 409, "activation_failed")
+    problem(await client.put("/slots/second", json={"model": "none"}), 404)
+    problem(await client.put("/slots/third", json={"model": "demo"}), 404)
+    problem(await client.put("/slots/second", json={"id": "demo"}), 422)
+    problem(await client.put("/slots/second?wait=-1", json={"model": "demo"}), 422)
+    problem(await client.delete("/slots/third"), 404)
+    problem(await client.get("/slots/third/activations"), 404)
+
+
 async def test_logs_are_lines_or_a_stream_of_lines(client: Client) -> None:
     assert (await client.get("/slots/second/logs")).json() == {"slot": "second", "lines": []}
     await client.post("/models/activate?wait=30", json={"id": "demo", "slot": "second"})

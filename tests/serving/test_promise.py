@@ -1,0 +1,73 @@
+"""When a slot's loop expects its model: told at the beginning of a phase, and kept until the next."""
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from model_manager.serving.outlook import Promise
+
+
+class Outlook:
+    """Says what it is told to, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.says: float | None = 60.0
+        self.asked: list[tuple[str, bool]] = []
+
+    async def left(self, row: Any, *, replaces: bool) -> float | None:
+        self.asked.append((row.phase, replaces))
+        if self.says is not None and self.says < 0:
+            raise RuntimeError("no forecast")
+        return self.says
+
+
+async def expected(
+    promise: Promise, phase: str, activation: str = "one", replaces: bool = False
+) -> float | None:
+    row: Any = SimpleNamespace(id=activation, phase=phase, model_id="m")
+    at = await promise.ready_at(row, replaces=replaces)
+    return None if at is None else round(at - time.monotonic())
+
+
+@pytest.fixture
+def outlook() -> Outlook:
+    return Outlook()
+
+
+@pytest.fixture
+def promise(outlook: Outlook) -> Promise:
+    told: Any = outlook
+    return Promise(told)
+
+
+async def test_a_promise_is_kept_through_its_phase(promise: Promise, outlook: Outlook) -> None:
+    assert await expected(promise, "stopping", replaces=True) == 60
+    outlook.says = 5.0
+    assert await expected(promise, "stopping") == 60
+    assert await expected(promise, "starting") == 5
+    outlook.says = 300.0
+    assert await expected(promise, "verifying") == 5, "verification was part of the start"
+    assert await expected(promise, "starting", "two") == 300
+    assert outlook.asked == [("stopping", True), ("starting", False), ("starting", False)]
+
+
+async def test_an_install_is_asked_at_each_look(promise: Promise, outlook: Outlook) -> None:
+    for seconds in (60.0, 20.0, None):
+        outlook.says = seconds
+        assert await expected(promise, "installing") == seconds
+
+
+async def test_what_starts_again_after_it_served_is_told_anew(promise: Promise, outlook: Outlook) -> None:
+    assert await expected(promise, "starting") == 60
+    promise.forget()
+    outlook.says = 9.0
+    assert await expected(promise, "active") == 9
+
+
+async def test_a_failure_is_no_promise_and_is_not_asked_for_again(promise: Promise, outlook: Outlook) -> None:
+    outlook.says = -1.0
+    assert await expected(promise, "starting") is None
+    assert await expected(promise, "starting") is None
+    assert len(outlook.asked) == 1
