@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -97,17 +98,22 @@ def test_uvicorn_s_lines_are_lines_of_ours() -> None:
     assert own.stream.getvalue() == ""
 
 
-def test_request_and_activation_are_named() -> None:
-    stream, token, other = configured(), logs.request_id.set("r1"), logs.activation_id.set("a1")
-    try:
-        log.info("hello")
-        assert (only(stream)["request"], only(stream)["activation"]) == ("r1", "a1")
-        human = configured("text")
-        log.info("hello")
-        assert human.getvalue().endswith("hello (request r1, activation a1)\n")
-    finally:
-        logs.request_id.reset(token)
-        logs.activation_id.reset(other)
+def about() -> None:
+    logs.request_id.set("r1")
+    logs.activation_id.set("a1")
+    logs.job_id.set("j1")
+    log.info("hello")
+
+
+def test_request_activation_and_job_are_named() -> None:
+    stream = configured()
+    copy_context().run(about)
+    assert {name: only(stream)[name] for name in ("request", "activation", "job")} == {
+        "request": "r1", "activation": "a1", "job": "j1"
+    }  # fmt: skip
+    human = configured("text")
+    copy_context().run(about)
+    assert human.getvalue().endswith("hello (request r1, activation a1, job j1)\n")
 
 
 SECRET = 's3cret/"quoted" +'
