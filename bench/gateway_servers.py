@@ -18,16 +18,22 @@ import uvloop
 from model_manager.gateway import Target, routes
 from model_manager.http.application import application
 from model_manager.http.auth import Auth
-from model_manager.http.protocol import BoundedProtocol
+from model_manager.http.protocol import bounded
 from model_manager.metrics import Metrics
 from model_manager.relay import Relay
 from model_manager.serving.targets import Targets
+from model_manager.web.routes import NOUNS
 from model_manager.tokens import Keyring
 
 TOKEN = "a-token-of-thirty-two-characters"
 MODEL = "gpt-4o"
 
-ANSWER_BODY = json.dumps({"choices": [{"message": {"content": "word " * 50}}]}).encode()
+ANSWER_BODY = json.dumps(
+    {
+        "choices": [{"message": {"content": "word " * 50}}],
+        "usage": {"prompt_tokens": 20, "completion_tokens": 50, "total_tokens": 70},
+    }
+).encode()
 ANSWER = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER_BODY)
     + ANSWER_BODY
@@ -262,8 +268,8 @@ def gateway(port: int) -> Any:
             Target(slot, f"http://127.0.0.1:{port}", "a-key", f"served-{number}", f"model-{number}", names)
         )
     return application(
-        (), version="0", auth=Auth(Keyring(TOKEN), loopback=False), closing=asyncio.Event(),
-        others=routes(targets, Relay()), observe=metrics.request,
+        [route for noun in NOUNS for route in noun.ROUTES], version="0", auth=Auth(Keyring(TOKEN), loopback=False), closing=asyncio.Event(),
+        others=routes(targets, Relay(), observe=metrics.gateway), observe=metrics.request,
     )  # fmt: skip
 
 
@@ -294,7 +300,7 @@ async def run(name: str, listener: socket.socket, port: int) -> None:
     elif name == "aiohttp in ASGI":
         await serve_asgi(with_aiohttp(port), listener, "httptools")
     else:
-        await serve_asgi(gateway(port), listener, BoundedProtocol)
+        await serve_asgi(gateway(port), listener, bounded())
 
 
 def process(name: str, core: int, listener: socket.socket, port: int) -> None:

@@ -13,13 +13,16 @@ MAX_NAME = 512
 Fields = dict[str, Raw]
 """A JSON object whose values are the client's own bytes."""
 
+_FIELDS = msgspec.json.Decoder(Fields)
+_NAME = msgspec.json.Decoder(str | None)
+
 
 def parse_fields(body: bytes) -> Fields:
     """The top level of a JSON object. Of a repeated field the last one counts, here and upstream."""
     if not body:
         raise InvalidRequest("The body is empty.", 'Send a JSON object such as {"messages": […]}.')
     try:
-        return msgspec.json.decode(body, type=Fields)
+        return _FIELDS.decode(body)
     except msgspec.ValidationError as error:
         raise InvalidRequest("The body is JSON, but not an object.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -35,7 +38,7 @@ def model_of(fields: Fields) -> str | None:
     if raw is None:
         return None
     try:
-        name = msgspec.json.decode(raw, type=str | None)
+        name = _NAME.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest("`model` must be a string.", param="model") from error
     if name is not None and len(name) > MAX_NAME:

@@ -27,14 +27,12 @@ _NOT_TO_CLIENT = frozenset(
 )
 
 
-def to_server(headers: Iterable[tuple[bytes, bytes]], target: Target, request_id: str) -> Headers:
+def to_server(headers: Iterable[tuple[bytes, bytes]], target: Target) -> Headers:
     """The client's headers that concern the answer, and the server's own key."""
     kept = [(name, value) for name, value in headers if name in _TO_SERVER]
     kept.append((b"content-type", b"application/json"))
     if target.key:
         kept.append((b"authorization", b"Bearer " + target.key.encode("utf-8")))
-    if request_id:
-        kept.append((b"x-request-id", request_id.encode("ascii", "replace")))
     return kept
 
 

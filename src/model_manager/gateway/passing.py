@@ -14,7 +14,7 @@ from model_manager.gateway.bodies import MAX_BODY, model_of, parse_fields, with_
 from model_manager.gateway.delivery import Delivery, SlowReader, delivery
 from model_manager.gateway.headers import Headers, to_client, to_server
 from model_manager.gateway.missing import is_of_the_path, no_endpoint
-from model_manager.gateway.permission import only_of
+from model_manager.gateway.permission import ended_of, only_of
 from model_manager.gateway.presence import ClientPresence
 from model_manager.gateway.shapes import shape_of
 from model_manager.gateway.usage import TAIL, usage_of
@@ -70,7 +70,7 @@ class Passage:
         try:
             check_json_type(header(scope, b"content-type"))
             fields = parse_fields(await read_body(scope, receive, MAX_BODY))
-            async with ClientPresence(receive, outlet_of(scope)) as presence:
+            async with ClientPresence(receive, outlet_of(scope), ended_of(scope)) as presence:
                 # Nothing is awaited between these two: whoever switches models sees the lease or was waited for.
                 target = await self._targets.wait_for(model_of(fields), only_of(scope))
                 with self._targets.lease(target):
@@ -83,11 +83,12 @@ class Passage:
             log.info("499: the client left %s before its answer ended", self._path)
             told.status = GONE
             raise
-        except ModelManagerError as error:  # only ever before the answer began
+        except ModelManagerError as error:
             if error.status >= 500:
                 log.warning("%s: %d, %s", self._path, error.status, error.sentence)
             told.status = error.status
-            await self._shape.response(error)(scope, receive, send)
+            if not told.begun:  # else its token ended in the middle of it, and it is cut off
+                await self._shape.response(error)(scope, receive, send)
         finally:
             if self._observe is not None:
                 self._observe(told.slot, self._path, *told.numbers())
@@ -104,7 +105,8 @@ class Passage:
         response = await self._relay.request(
             "POST",
             target.url.rstrip("/") + self._path,
-            headers=to_server(scope["headers"], target, _request_id(scope)),
+            headers=to_server(scope["headers"], target),
+            unique_headers=_ids(scope),
             body=body,
             **self._timeouts,
         )
@@ -166,13 +168,14 @@ class _Told:
     def __init__(self) -> None:
         self.slot = ""
         self.status = 500
+        self.begun = False
         self.pieces: deque[bytes] = deque(maxlen=8)  # the last ones, for the usage in them
         self._began = time.perf_counter()
         self._first_byte: float | None = None
 
     def first(self, status: int, piece: bytes) -> None:
         """The answer begins, with this piece of its body if it has one."""
-        self.status = status
+        self.status, self.begun = status, True
         if piece:
             self._first_byte = time.perf_counter() - self._began
             self.pieces.append(piece)
@@ -196,6 +199,7 @@ def _refuse_what_is_not_for_the_client(response: Response, target: Target) -> No
         )
 
 
-def _request_id(scope: Scope) -> str:
-    found: str = scope.get("state", {}).get("request_id", "")
-    return found
+def _ids(scope: Scope) -> Headers:
+    """What differs from request to request."""
+    request_id: str = scope.get("state", {}).get("request_id", "")
+    return [(b"x-request-id", request_id.encode("ascii", "replace"))] if request_id else []

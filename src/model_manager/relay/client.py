@@ -50,6 +50,7 @@ class Relay:
         url: str,
         *,
         headers: Headers = (),
+        unique_headers: Headers = (),
         body: Body = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         first_byte_timeout: float = FIRST_BYTE_TIMEOUT,
@@ -57,13 +58,14 @@ class Relay:
     ) -> Response:
         """Ask, and return as soon as the answer's head is here. Timeouts in seconds.
 
+        Headers that differ from request to request belong in `unique_headers`: the others are remembered.
         `first_byte_timeout` limits the wait for the head and again for the body's first byte,
         `idle_timeout` each later wait. Hop-by-hop headers and the caller's framing are not sent.
         """
         origin, target = split_url(url)
         streamed = not (body is None or isinstance(body, bytes))
         length = len(body) if isinstance(body, bytes) else None if streamed else 0
-        head = request_head(method, target, origin, headers, length)
+        head = request_head(method, target, origin, headers, length, unique_headers)
         connection = self._take(origin) or await self._connect(origin, connect_timeout)
         while True:
             response = Response(connection, first_byte_timeout, idle_timeout)

@@ -66,11 +66,32 @@ def split_url(url: str) -> tuple[Origin, str]:
     return Origin(host, 80 if port is None else port), target
 
 
-def request_head(method: str, target: str, origin: Origin, headers: Headers, length: int | None) -> bytes:
+def request_head(
+    method: str, target: str, origin: Origin, headers: Headers, length: int | None, unique: Headers = ()
+) -> bytes:
     """The request line and headers. `length` of the body in bytes; None for a chunked one.
+
+    `headers` are remembered, for one client says the same in every request; `unique` ones are not.
 
     Raises UpstreamError for a header that cannot be sent (a line break in it would begin another header).
     """
+    if length is None:
+        framing = b"transfer-encoding: chunked\r\n"
+    elif length or method not in ("GET", "HEAD", "DELETE"):
+        framing = b"content-length: %d\r\n" % length
+    else:
+        framing = b""
+    fields = _known_fields(tuple(headers)) + (_fields(unique) if unique else b"")
+    return b"%b%b%b\r\n" % (_first_lines(method, target, origin), fields, framing)
+
+
+@lru_cache(maxsize=256)
+def _known_fields(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return _fields(headers)
+
+
+def _fields(headers: Headers) -> bytes:
+    """The headers as they are sent."""
     lines = [b"%b: %b\r\n" % pair for pair in end_to_end(headers) if pair[0] not in _OURS]
     fields = b"".join(lines)
     # One match for all is far cheaper than one each. A value that is two good lines shows in their number.
@@ -79,11 +100,7 @@ def request_head(method: str, target: str, origin: Origin, headers: Headers, len
         raise UpstreamError(
             f"the header {bad.partition(b': ')[0].decode('latin-1')!r} holds a line break or a control character"
         )
-    if length is None:
-        fields += b"transfer-encoding: chunked\r\n"
-    elif length or method not in ("GET", "HEAD", "DELETE"):
-        fields += b"content-length: %d\r\n" % length
-    return b"%b%b\r\n" % (_first_lines(method, target, origin), fields)
+    return fields
 
 
 @lru_cache(maxsize=256)
