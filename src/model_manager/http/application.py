@@ -40,11 +40,10 @@ def application(
     """
     typed = list(routes)
     typed += _description(typed, version, described)
-    router = Router(
-        [*starlette_routes(typed), *others], redirect_slashes=False, default=no_route, lifespan=lifespan
-    )
+    known = [*starlette_routes(typed), *others]
+    router = Router(known, redirect_slashes=False, default=no_route, lifespan=lifespan)
     served: ASGIApp = Context(
-        Guard(_Exact(others, router), auth), closing=closing, observe=observe, respond=respond
+        Guard(_Exact(known, router), auth), closing=closing, observe=observe, respond=respond
     )
     return Cors(served, auth.origins) if auth.origins else served
 
@@ -54,14 +53,18 @@ class _Exact:
 
     def __init__(self, routes: Sequence[BaseRoute], otherwise: ASGIApp) -> None:
         self._routes = {
-            route.path: route
-            for route in routes
-            if isinstance(route, StarletteRoute) and not route.param_convertors and route.methods is None
+            (method, route.path): route
+            for route in reversed(routes)  # as in a router, the first of the same path and method is asked
+            if isinstance(route, StarletteRoute) and not route.param_convertors
+            for method in route.methods or (None,)
         }
         self._otherwise = otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        route = None
+        if scope["type"] == "http":
+            path = scope["path"]
+            route = self._routes.get((scope["method"], path)) or self._routes.get((None, path))
         if route is None:
             await self._otherwise(scope, receive, send)
             return

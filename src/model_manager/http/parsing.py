@@ -95,6 +95,8 @@ def parse_body(data: bytes, into: type[T]) -> T:
 
 def parse_query(data: bytes, into: type[T]) -> T:
     """The query string as `into`; 422 for unknown, repeated, wrong or out-of-bounds values."""
+    if not data and not _needs_something(into):
+        return into()
     try:
         pairs = parse_qsl(data.decode("latin-1"), keep_blank_values=True, max_num_fields=QUERY_FIELDS)
     except ValueError as error:
@@ -173,6 +175,11 @@ def _fields_hint(into: type[Struct]) -> str:
 @cache
 def _fields(into: type[Struct]) -> dict[str, Any]:
     return {field.encode_name: field.type for field in msgspec.structs.fields(into)}
+
+
+@cache
+def _needs_something(into: type[Struct]) -> bool:
+    return any(field.required for field in msgspec.structs.fields(into))
 
 
 def _is_list(annotation: Any) -> bool:

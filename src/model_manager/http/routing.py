@@ -163,11 +163,20 @@ class Route:
         return Response(data, status or self.status, {"content-type": "application/json", **headers})
 
 
+class _Made(Response):
+    """A response whose head is made: Starlette would encode it anew each time."""
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> None:
+        self.status_code, self.raw_headers, self.body, self.background = status, headers, body, None
+
+
 def _tagged(value: Tagged[Any], if_none_match: str | None) -> Response:
-    headers = {"etag": value.etag, "cache-control": "no-cache"}  # keep it, but ask each time whether it still holds
+    # Keep it, but ask each time whether it still holds.
+    headers = [(b"etag", value.etag.encode()), (b"cache-control", b"no-cache")]
     if has_it(if_none_match, value.etag):
-        return Response(status_code=304, headers=headers)
-    return Response(value.data, headers={"content-type": "application/json", **headers})
+        return _Made(304, headers)
+    headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(value.data))]
+    return _Made(200, headers, value.data)
 
 
 class Endpoint:
