@@ -82,6 +82,31 @@ class Relay:
             else:
                 return response
 
+    def begin(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Headers = (),
+        unique_headers: Headers = (),
+        body: bytes,
+        first_byte_timeout: float = FIRST_BYTE_TIMEOUT,
+        idle_timeout: float = IDLE_TIMEOUT,
+    ) -> Response | None:
+        """`request` without waiting for anything; None, and nothing sent, when no unused connection is kept.
+
+        `listen` to the answer, or `wait_for_head`. Whatever goes wrong from here on is the answer's to tell.
+        """
+        origin, target = split_url(url)
+        head = request_head(method, target, origin, headers, len(body), unique_headers)
+        connection = self._take(origin)
+        if connection is None:
+            return None
+        response = Response(connection, first_byte_timeout, idle_timeout)
+        connection.begin(response, method)
+        connection.send(head + body)
+        return response
+
     async def json(
         self,
         method: str,

@@ -81,18 +81,18 @@ def request_head(
         framing = b"content-length: %d\r\n" % length
     else:
         framing = b""
-    fields = _known_fields(tuple(headers)) + (_fields(unique) if unique else b"")
+    fields = _known_fields(tuple(headers)) + (_lines(unique) if unique else b"")
     return b"%b%b%b\r\n" % (_first_lines(method, target, origin), fields, framing)
 
 
 @lru_cache(maxsize=256)
 def _known_fields(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    return _fields(headers)
+    return _lines([pair for pair in end_to_end(headers) if pair[0] not in _OURS])
 
 
-def _fields(headers: Headers) -> bytes:
+def _lines(headers: Headers) -> bytes:
     """The headers as they are sent."""
-    lines = [b"%b: %b\r\n" % pair for pair in end_to_end(headers) if pair[0] not in _OURS]
+    lines = [b"%b: %b\r\n" % pair for pair in headers]
     fields = b"".join(lines)
     # One match for all is far cheaper than one each. A value that is two good lines shows in their number.
     if not _GOOD_LINES.fullmatch(fields) or fields.count(b"\n") != len(lines):

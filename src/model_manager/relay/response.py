@@ -40,6 +40,7 @@ class Response:
         self._error: UpstreamError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._sink: Callable[[bytes], None] | None = None
+        self._on_news: Callable[[], None] | None = None
         self._on_hold = False
 
     def header(self, name: bytes) -> bytes | None:
@@ -54,7 +55,7 @@ class Response:
             if self._ended:
                 raise StopAsyncIteration
             await self._more()
-        return self._take()
+        return self.take()
 
     async def read(self, max_bytes: int) -> bytes:
         """The whole body; UpstreamError (and the connection closed) when it is longer than `max_bytes`."""
@@ -67,6 +68,16 @@ class Response:
                 raise UpstreamError(f"{self._connection.origin} answered with more than {max_bytes} bytes")
             chunks.append(chunk)
         return b"".join(chunks)
+
+    def listen(self, call: Callable[[], None] | None) -> None:
+        """Call this, while nobody waits, whenever something has come: a part of the answer, its end, or an error."""
+        self._on_news = call
+        self.silent_at = inf if call is None else self._loop.time() + self._patience
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the answer is here to its end, so that `take` gives all of it."""
+        return self._ended
 
     async def pour(self, sink: Callable[[bytes], None]) -> None:
         """Hand the rest of the body to `sink` as it comes; returns and raises as iterating does.
@@ -134,7 +145,8 @@ class Response:
             self.silent_at = inf
             self._waiter = None
 
-    def _take(self) -> bytes:
+    def take(self) -> bytes:
+        """What has come since the last time, without waiting for more."""
         chunk = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         if self._held >= HIGH_WATER and not self._ended:
@@ -145,7 +157,7 @@ class Response:
 
     def _hand_on(self) -> None:
         if self._chunks and self._sink is not None:
-            self._sink(self._take())
+            self._sink(self.take())
 
     # ── for the connection: arriving ─────────────────────────────────────────────────────────
 
@@ -187,5 +199,9 @@ class Response:
         self._connection.fail(UpstreamTimeout(f"{origin} {what}", hint))
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None:
+            if not self._waiter.done():
+                self._waiter.set_result(None)
+        elif self._on_news is not None:
+            self.silent_at = self._loop.time() + self._idle_timeout
+            self._on_news()

@@ -7,8 +7,7 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Set
 
 from msgspec import Struct
 
@@ -218,16 +217,15 @@ class Targets:
         """How many requests wait for this slot to end its switch."""
         return len(self._waiters[slot]) if slot in self._waiters else 0
 
-    @contextmanager
-    def lease(self, target: Target) -> Iterator[None]:
+    def lease(self, target: Target) -> "Lease":
         """Count one request to this slot for as long as it lasts, so that a switch can wait for it."""
         self._in_flight[target.slot] = self.in_flight(target.slot) + 1
-        try:
-            yield
-        finally:
-            self._in_flight[target.slot] -= 1
-            if not self._in_flight[target.slot] and target.slot in self._idle:
-                self._idle.pop(target.slot).set()
+        return Lease(self._end, target.slot)
+
+    def _end(self, slot: str) -> None:
+        self._in_flight[slot] -= 1
+        if not self._in_flight[slot] and slot in self._idle:
+            self._idle.pop(slot).set()
 
     async def drained(self, slot: str, timeout: float) -> bool:
         """Wait until nothing is in flight to this slot, at most `timeout` seconds; whether that came true."""
@@ -305,6 +303,27 @@ class Targets:
             if at == slot or name in gone.coming.names:
                 return f" {gone.coming.model_id} could not be activated in slot {at}: {gone.reason}"
         return ""
+
+
+class Lease:
+    """A request in flight: to the end of its `with` block, or until `end`."""
+
+    __slots__ = ("_on_end", "_slot")
+
+    def __init__(self, on_end: Callable[[str], None], slot: str) -> None:
+        self._on_end: Callable[[str], None] | None = on_end
+        self._slot = slot
+
+    def end(self) -> None:
+        """The request is over. A second time changes nothing."""
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self._slot)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
 
 def _may(only: Only, *names: str) -> bool:
