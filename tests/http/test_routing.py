@@ -197,7 +197,7 @@ async def test_h12a_wrong_content_types(
 
 
 def post(*headers: str, body: bytes = b"") -> bytes:
-    head = ["POST /things HTTP/1.1", "Host: x", f"Authorization: Bearer {TOKEN}", *headers, "", ""]
+    head = ["POST /things HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {TOKEN}", *headers, "", ""]
     return "\r\n".join(head).encode() + body
 
 
