@@ -1,6 +1,10 @@
 """OpenAI's and Anthropic's own Python libraries, unchanged, against a whole service with real models."""
 
+import gc
+import re
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -197,6 +201,26 @@ async def test_anthropic_async_and_early_close(service: Living) -> None:
         await stream.close()
         await until(lambda: service.in_flight("active-llm") == 0, timeout=1)
         assert (await claude.messages.create(model="demo", messages=HI, max_tokens=2)).content
+
+
+# ── what the documents show ──────────────────────────────────────────────────────────────────
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/gateway.md"])
+def test_the_examples_of_the_documents_work(
+    service: Living, capsys: pytest.CaptureFixture[str], page: str
+) -> None:
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert examples
+    for example in examples:
+        mine = example.replace("http://127.0.0.1:8080", service.url)
+        mine = re.sub(r'api_key="\w+"', f'api_key="{service.token}"', mine)
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            exec(mine, {})
+            gc.collect()
+        assert "Model Manager" in capsys.readouterr().out
 
 
 def stats(service: Living) -> dict[str, int]:
