@@ -94,6 +94,8 @@ def test_what_was_called_a_secret_once_is_none_elsewhere() -> None:
     redactor.value(
         {"clientSecret": "another-word", "x": {"token": "short"}, "args": ["--hf-token", "third-word"]}
     )
+    redactor.value({"password": 'say "friend"'})
+    assert redactor.known('"say \\"friend\\"" and say "friend"') == '"[secret]" and [secret]'
     text = "hunter2hunter2 another-word short third-word fast-mode"
     assert redactor.known(text) == "[secret] [secret] short [secret] fast-mode"
 

@@ -5,7 +5,6 @@ before that. The weights' way comes from what recent installs brought in a secon
 """
 
 from collections.abc import Iterable, Sequence
-from statistics import median
 
 from msgspec import Struct
 
@@ -131,7 +130,7 @@ def _install_seconds(known: Known, notes: list[str]) -> float | None:
     if not known.rates:
         notes.append("Nothing was installed yet that would tell how fast bytes come.")
         return None
-    return known.fetch / median(known.rates[:LATEST])
+    return known.fetch / _median(known.rates[:LATEST])
 
 
 def _stop_seconds(known: Known, notes: list[str]) -> float:
@@ -140,14 +139,14 @@ def _stop_seconds(known: Known, notes: list[str]) -> float:
     stops = [load.stop for load in known.loads if load.stop is not None][:LATEST]
     if not stops:
         notes.append("No model was replaced here yet: the time to stop the old one is left out.")
-    return median(stops) if stops else 0.0
+    return _median(stops) if stops else 0.0
 
 
 def _start_seconds(known: Known, notes: list[str]) -> tuple[float | None, int]:
     """From the model's own loads; else from those of models of like size, in proportion to it."""
     own = [load.start for load in known.loads if load.model_id == known.model_id][:LATEST]
     if own:
-        return median(own), len(own)
+        return _median(own), len(own)
     size = known.sizes.get(known.model_id)
     scaled = [
         load.start * size / other
@@ -158,9 +157,15 @@ def _start_seconds(known: Known, notes: list[str]) -> tuple[float | None, int]:
         notes.append(
             "This model was not loaded yet: other models' times were scaled by the size of the weights."
         )
-        return median(scaled), len(scaled)
+        return _median(scaled), len(scaled)
     notes.append("Neither this model nor one of like size was loaded yet.")
     return None, 0
+
+
+def _median(values: Sequence[float]) -> float:
+    """Not the library's: its import costs more of a start than this is worth."""
+    ordered, middle = sorted(values), len(values) // 2
+    return ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def _sum(one: float | None, other: float | None) -> float | None:

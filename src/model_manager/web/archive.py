@@ -1,7 +1,6 @@
 """Named texts -> one zip, bounded in size. Pure."""
 
 import io
-import zipfile
 from collections.abc import Iterable
 from typing import Literal
 
@@ -24,6 +23,8 @@ def pack(
     members: Iterable[Member], member_limit: int = MEMBER_LIMIT, total_limit: int = TOTAL_LIMIT
 ) -> bytes:
     """The zip. Files are cut between lines; those for which no room is left are named in `left-out.txt`."""
+    import zipfile  # here: most services are never asked for one
+
     buffer = io.BytesIO()
     left, missing = total_limit, []
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:

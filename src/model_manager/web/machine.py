@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 import sqlite3
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,11 @@ def machine_facts(folders: dict[str, str]) -> dict[str, Any]:
 
 
 def _version(library: str) -> str | None:
+    from importlib.metadata import (
+        PackageNotFoundError,
+        version,
+    )  # brings all of `email` along: not for a start
+
     try:
         return version(library)
     except PackageNotFoundError:

@@ -7,6 +7,8 @@ what a model server or a worker logged. They are known by their shape, or by the
 import re
 from typing import Any
 
+import msgspec
+
 from model_manager.logs import REDACTED, redact
 
 LEARNABLE = 8
@@ -16,38 +18,34 @@ _NAMES = (
     r"(?:token(?!s|iz)|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|private[_-]?key|credential"
     r"|authorization|auth[_-]?key)"
 )
-_NAMED = re.compile(rf"(?i){_NAMES}")
-_FLAG = re.compile(rf"(?i)--?[\w.-]{{0,60}}{_NAMES}[\w.-]{{0,40}}")
+# Patterns are texts: `re` compiles each at its first use and keeps it, and most services never have a use for them.
+_NAMED = rf"(?i){_NAMES}"
+_FLAG = rf"(?i)--?[\w.-]{{0,60}}{_NAMES}[\w.-]{{0,40}}"
 
 # A shape is looked for only in lines that hold its mark (in lower case): most hold none, and a search for each shape
 # would take seconds for a bundle. Repeats are bounded: a hostile line of a megabyte must not take a minute.
-_SHAPES = tuple(
-    (mark, re.compile(pattern))
-    for mark, pattern in (
-        ("://", r"(?<=://)[^/@\s\"']{1,500}(?=@)"),
-        ("bearer ", r"(?i)\bbearer +[\w.~+/=-]{6,}"),
-        ("basic ", r"(?i)\bbasic +[\w.~+/=-]{6,}"),
-        ("hf_", r"\bhf_[A-Za-z0-9]{6,}"),
-        ("gh", r"\bgh[pousr]_\w{6,}"),
-        ("github_pat_", r"\bgithub_pat_\w{6,}"),
-        ("gl", r"\bgl(?:pat|dt|rt|ptt|cbt|soat|ft|agent)-[\w.-]{6,}"),
-        ("akia", r"\bAKIA[A-Z0-9]{12,}"),
-        ("asia", r"\bASIA[A-Z0-9]{12,}"),
-        ("sk-", r"\bsk-[\w-]{16,}"),
-        ("xox", r"\bxox[abeoprs]-[\w-]{6,}"),
-        ("eyj", r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"),  # a JSON Web Token
-    )
+_SHAPES = (
+    ("://", r"(?<=://)[^/@\s\"']{1,500}(?=@)"),
+    ("bearer ", r"(?i)\bbearer +[\w.~+/=-]{6,}"),
+    ("basic ", r"(?i)\bbasic +[\w.~+/=-]{6,}"),
+    ("hf_", r"\bhf_[A-Za-z0-9]{6,}"),
+    ("gh", r"\bgh[pousr]_\w{6,}"),
+    ("github_pat_", r"\bgithub_pat_\w{6,}"),
+    ("gl", r"\bgl(?:pat|dt|rt|ptt|cbt|soat|ft|agent)-[\w.-]{6,}"),
+    ("akia", r"\bAKIA[A-Z0-9]{12,}"),
+    ("asia", r"\bASIA[A-Z0-9]{12,}"),
+    ("sk-", r"\bsk-[\w-]{16,}"),
+    ("xox", r"\bxox[abeoprs]-[\w-]{6,}"),
+    ("eyj", r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"),  # a JSON Web Token
 )
 _VALUE = r"(?:\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s\"',;&{}\[\]]+)"
-_PAIR = re.compile(rf"(?i)({_NAMES}[\w.-]{{0,40}}[\"']?\s{{0,4}}[:=]\s{{0,4}}){_VALUE}")
-_OPTION = re.compile(rf"(?i)(--[\w.-]{{0,60}}?{_NAMES}[\w.-]{{0,40}}\s{{1,4}}){_VALUE}")
+_PAIR = rf"(?i)({_NAMES}[\w.-]{{0,40}}[\"']?\s{{0,4}}[:=]\s{{0,4}}){_VALUE}"
+_OPTION = rf"(?i)(--[\w.-]{{0,60}}?{_NAMES}[\w.-]{{0,40}}\s{{1,4}}){_VALUE}"
 _IN_NAMES = ("token", "secret", "passw", "passphrase", "key", "credential", "authorization")
 
 _KEY_MARK = "PRIVATE KEY-----"
-_KEY = re.compile(
-    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)"
-)
-_END_OF_KEY = re.compile(r"\A[\s\S]*?-----END [A-Z ]{0,30}PRIVATE KEY-----")
+_KEY = r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)"
+_END_OF_KEY = r"\A[\s\S]*?-----END [A-Z ]{0,30}PRIVATE KEY-----"
 """Of a key whose beginning was cut off."""
 
 
@@ -55,7 +53,7 @@ def redacted(text: str) -> str:
     """The text without secrets that are known, look like one or are called one."""
     text = redact(text)
     if _KEY_MARK in text:
-        text = _END_OF_KEY.sub(REDACTED, _KEY.sub(REDACTED, text))
+        text = re.sub(_END_OF_KEY, REDACTED, re.sub(_KEY, REDACTED, text))
     return "".join(map(_line, text.splitlines(keepends=True)))
 
 
@@ -63,9 +61,9 @@ def _line(text: str) -> str:
     lowered = text.lower()
     for mark, shape in _SHAPES:
         if mark in lowered:
-            text = shape.sub(REDACTED, text)
+            text = re.sub(shape, REDACTED, text)
     if any(word in lowered for word in _IN_NAMES):
-        text = _OPTION.sub(rf"\1{REDACTED}", _PAIR.sub(rf"\1{REDACTED}", text))
+        text = re.sub(_OPTION, rf"\1{REDACTED}", re.sub(_PAIR, rf"\1{REDACTED}", text))
     return text
 
 
@@ -94,7 +92,7 @@ class Redactor:
     def _field(self, name: str, value: Any) -> Any:
         if name == "env" and isinstance(value, list | tuple):
             return [self._variable(item) for item in value]
-        if isinstance(value, str) and value and _NAMED.search(name):
+        if isinstance(value, str) and value and re.search(_NAMED, name):
             self._learn(value)
             return REDACTED
         return self.value(value)
@@ -102,7 +100,7 @@ class Redactor:
     def _variable(self, item: Any) -> Any:
         if not isinstance(item, dict) or not isinstance(item.get("value"), str):
             return self.value(item)
-        if _NAMED.search(str(item.get("name", ""))):
+        if re.search(_NAMED, str(item.get("name", ""))):
             self._learn(item["value"])
         return {**self.value(item), "value": REDACTED}
 
@@ -111,11 +109,13 @@ class Redactor:
             return redacted("\n".join(items)).split("\n")  # a key over several lines of a log
         shown = [self.value(item) for item in items]
         for index, item in enumerate(items[:-1]):
-            if isinstance(item, str) and _FLAG.fullmatch(item) and isinstance(items[index + 1], str):
+            if isinstance(item, str) and re.fullmatch(_FLAG, item) and isinstance(items[index + 1], str):
                 self._learn(items[index + 1])
                 shown[index + 1] = REDACTED
         return shown
 
     def _learn(self, value: str) -> None:
         if len(value) >= LEARNABLE:
-            self._learned.add(value)
+            self._learned.update(
+                (value, msgspec.json.encode(value).decode()[1:-1])
+            )  # and as it stands in JSON
