@@ -45,6 +45,7 @@ class Gateway:
 
     def __init__(self, port: int, slots: Slots) -> None:
         self.port, self.slots = port, slots
+        self.keyring = Keyring("client-t0ken")
         self.statuses: list[int] = []
 
     async def connect(self) -> "Client":
@@ -133,7 +134,7 @@ async def serving(slots: Slots, **timeouts: float) -> AsyncIterator[Gateway]:
     app = application(
         (),
         version="0",
-        auth=Auth(Keyring("client-t0ken"), loopback=True),
+        auth=Auth(gateway.keyring, loopback=True),
         closing=asyncio.Event(),
         others=routes(slots, relay, **timeouts),
         respond=error_response,

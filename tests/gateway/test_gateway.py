@@ -486,6 +486,26 @@ async def test_w8_a_client_that_leaves_stops_the_generation(talk: Talk) -> None:
         assert gateway.statuses == [200 if talk in (within_a_stream, within_a_busy_stream) else 499]
 
 
+@pytest.mark.parametrize("talk", [before_the_first_byte, within_a_stream, within_a_busy_stream])
+async def test_u4_a_token_that_ends_takes_its_generation_with_it(talk: Talk) -> None:
+    async with behind(talk) as (upstream, gateway):
+        client = await gateway.connect()
+        await client.send({"stream": True}, headers={"Authorization": "Bearer client-t0ken"})
+        await until(lambda: upstream.requests)
+        if talk is not before_the_first_byte:
+            await client.reader.readuntil(b"data: 1")
+        gateway.keyring.set_static("another-token")
+        await until(lambda: upstream.left == 1 and gateway.slots.busy == 0, timeout=1)
+        if talk is before_the_first_byte:
+            answer = await client.answer()
+            assert (answer.status, answer.error["type"]) == (401, "authentication_error")
+        else:
+            rest = await client.reader.read()
+            assert not rest.endswith(b"0\r\n\r\n")  # cut off, without an end that was faked
+            assert b"HTTP/1.1" not in rest
+        client.leave()
+
+
 async def test_w8_many_clients_that_leave_at_once_leave_nothing_behind() -> None:
     async with behind(before_the_first_byte) as (upstream, gateway):
         clients = [await gateway.connect() for _ in range(100)]
