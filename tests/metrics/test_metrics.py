@@ -91,6 +91,15 @@ def test_jobs_activations_phases_and_bytes() -> None:
     assert found["model_manager_installed_bytes_total",] == 512
 
 
+def test_what_has_not_happened_yet_is_zero() -> None:
+    metrics = Metrics()
+    metrics.begin(["active-llm"], ["weight_install"])
+    found = samples(metrics)
+    assert found["model_manager_activations_total", "failed", "active-llm"] == 0
+    assert found["model_manager_jobs_total", "weight_install", "failed"] == 0
+    assert found["model_manager_installed_bytes_total",] == 0
+
+
 def test_gauges_are_what_was_read_for_this_scrape() -> None:
     weights = Gauge("model_manager_weights_used_bytes", "Bytes.", {(): 812_344})
     slots = Gauge("slots", "States.", {("a", "x"): 1, ("b", "y"): 0}, ("slot", "state"))

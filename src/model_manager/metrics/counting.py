@@ -7,6 +7,8 @@ Names and labels of the HTTP requests are those of the original service.
 Labels are bounded: slots are declared, paths are templates of routes, results and kinds are words of the code.
 """
 
+from collections.abc import Iterable
+
 from model_manager.metrics.tallies import UNMATCHED, Count, Histogram, Tally
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -56,6 +58,19 @@ class Metrics:
         )
 
         self._passages: dict[tuple[str, str], _Passage] = {}
+
+    def begin(self, slots: Iterable[str], kinds: Iterable[str]) -> None:
+        """Show from the start, as zeros, what has not happened yet.
+
+        Prometheus sees no increase in the first value of a series: an alert would miss the first failure.
+        """
+        for slot in slots:
+            for result in ("active", "failed", "superseded", "cancelled"):
+                self.activations.of(slot, result)
+        for kind in kinds:
+            for status in ("completed", "failed", "cancelled"):
+                self.jobs.of(kind, status)
+        self.installed.of()
 
     @property
     def counts(self) -> list[Count]:
