@@ -263,6 +263,7 @@ async def _build(settings: Settings, database: Database, token: str, token_path:
     )  # fmt: skip
     slots = dict.fromkeys((settings.active_slot, *settings.slots))
     loops = {name: SlotLoop(name, shared) for name in slots}
+    metrics.begin(slots, (INSTALL,))
     platform.on_change(lambda name: loops[name].poke() if name in loops else None)
     jobs.on_end(lambda job: _job_ended(job, loops, metrics, traces))
     await database.write(lambda txn: _first_rows(txn, events, loops, database.recovered_from))
