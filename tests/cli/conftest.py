@@ -22,11 +22,13 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty state folder, and none of the settings of whoever runs the tests."""
+    """An empty state folder, and none of the settings and contexts of whoever runs the tests."""
     for row in SETTINGS:
         monkeypatch.delenv(row.env, raising=False)
     monkeypatch.delenv("PORT", raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("STATE_PATH", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return tmp_path / "state"
 
 

@@ -1,6 +1,7 @@
 """A small real HTTP service that answers what a test tells it, and remembers what it was asked."""
 
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,10 +35,11 @@ Answer = Reply | Callable[[Asked], Reply] | dict[str, Any] | list[Any]
 
 
 class Service:
-    """Answers by method and path. Several answers for one are given in turn; the last one stays."""
+    """Answers by method and path, else `otherwise`. Several answers for one are given in turn; the last one stays."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.asked: list[Asked] = []
+        self.otherwise: Answer = problem(404, "There is no such thing.", "Look elsewhere.")
         self._answers: dict[tuple[str, str], list[Answer]] = {}
         service = self
 
@@ -48,12 +50,14 @@ class Service:
             def do(self) -> None:
                 service._handle(self)
 
-            do_GET = do_POST = do_DELETE = do
+            do_GET = do_POST = do_PUT = do_DELETE = do
 
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
 
@@ -82,9 +86,7 @@ class Service:
         self._send(handler, self._reply(asked))
 
     def _reply(self, asked: Asked) -> Reply:
-        answers = self._answers.get((asked.method, asked.path))
-        if not answers:
-            return problem(404, "There is no such thing.", "Look elsewhere.")
+        answers = self._answers.get((asked.method, asked.path)) or [self.otherwise]
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Reply):
             return answer

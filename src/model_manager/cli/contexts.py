@@ -99,7 +99,7 @@ class Contexts:
         parse_address(url)
         if token is not None:
             token_file = self._own_token_file(name)
-            _write(token_file, token + "\n")
+            self._write(token_file, token + "\n")
         context = Context(name, url.rstrip("/"), token_file)
         self._known[name] = context
         self._save()
@@ -148,14 +148,14 @@ class Contexts:
             one.name: {"url": one.url, "tokenFile": str(one.token_file) if one.token_file else None}
             for one in self
         }
-        _write(self._file, json.dumps({"current": self.current, "contexts": contexts}, indent=2) + "\n")
+        self._write(self._file, json.dumps({"current": self.current, "contexts": contexts}, indent=2) + "\n")
 
-
-def _write(file: Path, text: str) -> None:
-    """Whole or not at all, and for the user's eyes only from the first byte on."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as writing:
-        writing.write(text)
-    draft.replace(file)
+    def _write(self, file: Path, text: str) -> None:
+        """Whole or not at all, and for the user's eyes only from the first byte on."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        draft = file.with_name(f".{file.name}.{os.getpid()}")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as writing:
+            writing.write(text)
+        draft.replace(file)

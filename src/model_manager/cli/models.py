@@ -1,7 +1,9 @@
 """`model-manager models`: what the catalog offers."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from model_manager.cli import output
 from model_manager.cli.command import Session, Watch, answering_command, listing_command
@@ -16,7 +18,17 @@ NOT_RUN_HERE = "not-run-here"
 
 @app.command("list")
 @listing_command
-def list_models(session: Session, watch: Watch = False) -> None:
+def list_models(
+    session: Session,
+    search: Annotated[
+        str | None, typer.Option("--search", metavar="TEXT", help="Only those named so.", show_default=False)
+    ] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="Only with this tag.", show_default=False)] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="Only for this: chat or embed.", show_default=False)
+    ] = None,
+    watch: Watch = False,
+) -> None:
     """List the catalog's models: which serve, and which are installed.
 
     Example: model-manager models
@@ -40,7 +52,10 @@ def list_models(session: Session, watch: Watch = False) -> None:
         heads = ("ID", "NAME", "TASK", "ACTIVE IN", "INSTALLED", "LICENSE", "NOTE")
         output.table(heads, rows, "The catalog has no models; see `model-manager catalog`.")
 
-    session.ask(text, "models", ids=lambda models: [m["id"] for m in models], watch=watch)
+    def ids(models: list[dict[str, Any]]) -> list[str]:
+        return [str(m["id"]) for m in models]
+
+    session.ask(text, "models", ids=ids, watch=watch, q=search, tag=tag, task=task)
 
 
 def _slots_by_model(session: Session) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """Options and arguments that several commands have."""
 
+import math
 import re
 from typing import Annotated
 
@@ -16,9 +17,12 @@ def seconds(text: str) -> float:
     days = _DAYS.match(text)
     rest = text[days.end() :] if days else text
     try:
-        return (int(days[1]) * 86400.0 if days else 0.0) + (duration(rest) if rest or not days else 0.0)
+        found = (int(days[1]) * 86400.0 if days else 0.0) + (duration(rest) if rest or not days else 0.0)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a time; write for example 30s, 5m, 2h or 7d.") from None
+        found = math.nan
+    if not 0 <= found < math.inf:
+        raise typer.BadParameter(f"{text!r} is not a time; write for example 30s, 5m, 2h or 7d.")
+    return found
 
 
 Timeout = Annotated[

@@ -82,10 +82,10 @@ def as_json(value: Any) -> None:
 
 
 def as_yaml(value: Any) -> None:
-    """PyYAML writes what is not printable as escapes."""
+    """On a terminal with escapes for all that is not ASCII, as JSON there: some of it would command it."""
     import yaml
 
-    print(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), end="", flush=True)
+    print(yaml.safe_dump(value, sort_keys=False, allow_unicode=not sys.stdout.isatty()), end="", flush=True)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:

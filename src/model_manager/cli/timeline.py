@@ -23,7 +23,7 @@ class Step(NamedTuple):
 def timeline(events: list[dict[str, Any]], activation: str) -> list[Step]:
     """The steps of this activation, oldest first, from events that are newest first as `/history` has them."""
     own = [event for event in reversed(events) if _is_of(event, activation)]
-    following = [event["createdAt"] for event in own[1:]] + [None]
+    following = [*(event["createdAt"] for event in own[1:]), None]
     return [
         Step(
             event["createdAt"],
@@ -31,7 +31,7 @@ def timeline(events: list[dict[str, Any]], activation: str) -> list[Step]:
             None if then is None else round(_moment(then) - _moment(event["createdAt"]), 3),
             str((event.get("metadata") or {}).get("reason") or ""),
         )
-        for event, then in zip(own, following, strict=True)
+        for event, then in zip(own, following, strict=False)
     ]
 
 

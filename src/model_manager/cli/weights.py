@@ -7,7 +7,7 @@ import typer
 from model_manager.cli import completing, output, records
 from model_manager.cli.command import Session, Watch, answering_command, listing_command
 from model_manager.cli.group import noun
-from model_manager.cli.options import ModelId, Timeout
+from model_manager.cli.options import Timeout
 from model_manager.cli.output import human_size
 from model_manager.cli.waiting import wait_for_job
 
@@ -91,12 +91,36 @@ def info(session: Session, name: Name) -> None:
 
 @app.command()
 @listing_command
-def install(session: Session, model: ModelId, wait: Wait = True, timeout: Timeout = None) -> None:
+def install(
+    session: Session,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="Id of a catalog entry; or owner/name, a repository of the Hub.",
+            autocompletion=completing.models,
+        ),
+    ],
+    revision: Annotated[
+        str | None, typer.Option("--revision", help="Commit, branch or tag (owner/name only).", show_default=False)
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Name of the folder (owner/name only).", show_default=False)
+    ] = None,
+    files: Annotated[
+        list[str] | None, typer.Option("--file", help="Only such files (owner/name only); may be repeated.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Fetch and replace what is there.")] = False,
+    wait: Wait = True,
+    timeout: Timeout = None,
+) -> None:  # fmt: skip
     """Install the weights of a catalog entry.
 
     Example: model-manager weights install demo
     """
-    job = session.client.post("weights", "install", payload={"id": model})["job"]
+    wish: dict[str, Any] = {"hfModelId" if "/" in model else "id": model}
+    more = {"revision": revision, "target": target, "files": files, "overwrite": overwrite}
+    wish |= {name: value for name, value in more.items() if value}
+    job = session.client.post("weights", "install", payload=wish)["job"]
     if not wait:
         follow = f"follow it with `model-manager jobs wait {job['id']}`"
         session.tell(f"Job {job['id']} is {job['status']}; {follow}.", job, job["id"])

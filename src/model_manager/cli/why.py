@@ -1,5 +1,6 @@
 """`why`: what a slot was to serve, what it serves, how that came about, and what to do next; as the API tells it."""
 
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from model_manager.cli import completing, output, records
 from model_manager.cli.activations import print_log_tail, state_of
 from model_manager.cli.command import Session, answering_command
+from model_manager.cli.exit_codes import Problem
 from model_manager.cli.logs import first_slot
 from model_manager.cli.status import sentence
 from model_manager.cli.timeline import Step, timeline
@@ -44,15 +46,10 @@ def explain(session: Session, name: str) -> dict[str, Any]:
     slot = client.get("slots", name)
     attempt = slot["lastFailure"] or slot["desired"]
     if attempt is None:
-        return {
-            "slot": slot,
-            "timeline": [],
-            "job": None,
-            "catalogProblems": [],
-            "next": next_step(slot, None),
-        }
+        nothing: dict[str, Any] = {"timeline": [], "job": None, "catalogProblems": []}
+        return {"slot": slot, **nothing, "next": next_step(slot, None)}
     events = client.get("history", subject=name, limit=EVENTS)["events"]
-    job = client.get("jobs", attempt["jobId"]) if _waits_for_weights(attempt) else None
+    job = _weights_job(session, attempt)
     problems = client.get("catalog", "problems")["problems"]
     return {
         "slot": slot,
@@ -72,21 +69,28 @@ def next_step(slot: dict[str, Any], job: dict[str, Any] | None) -> str:
     if desired is None:
         return f"`model-manager models` lists what there is, `model-manager slots set {slot['name']} ID` serves one."
     if slot["state"] == "active":
-        return "Nothing: it serves."
+        return "nothing; it serves."
     if job is not None:
-        return f"Wait: `model-manager jobs wait {job['id']}` shows how far its weights are."
-    return "Wait: `model-manager status --watch` shows how it goes on."
+        return f"wait; `model-manager jobs wait {job['id']}` shows how far its weights are."
+    return "wait; `model-manager status --watch` shows how it goes on."
 
 
-def _waits_for_weights(attempt: dict[str, Any]) -> bool:
-    return bool(attempt.get("jobId")) and (
-        attempt["result"] is None or attempt.get("code") == "install_failed"
-    )
+def _weights_job(session: Session, attempt: dict[str, Any]) -> dict[str, Any] | None:
+    """The job that the attempt waits for or failed of; one that brought the weights explains nothing."""
+    if not attempt.get("jobId"):
+        return None
+    try:
+        job: dict[str, Any] = session.client.get("jobs", attempt["jobId"])
+    except Problem as error:
+        if error.http_status == 404:  # it was long ago
+            return None
+        raise
+    return None if job["status"] == "completed" else job
 
 
 def _is_about(problem: dict[str, Any], model: str) -> bool:
-    """A problem knows its file alone; an entry's file is usually called as the entry is."""
-    return problem.get("model") == model or str(problem["file"]).rpartition("/")[2].partition(".")[0] == model
+    """A problem knows its file alone, and an entry's file is called as the entry is (a rule of the catalog's)."""
+    return PurePosixPath(problem["file"]).stem == model
 
 
 FAILURE: records.Told = (

@@ -1,0 +1,167 @@
+"""Tab, in real shells: commands, options and ids; quick, and silent when nobody answers."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.service import Asked, Reply, Service
+
+BASH = """
+source <(model-manager completion bash)
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+_model_manager_completion model-manager
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+ZSH = """
+compdef() { : }
+_arguments() { print -r -- "$@" | grep -o '"[^"]*"' | grep -v '^":' | sed 's/"//g' | sed 's/:.*//' }
+_files() { : }
+source <(model-manager completion zsh)
+words=("$@"); CURRENT=$#
+_model_manager_completion
+"""
+FISH = """
+model-manager completion fish | source
+complete -C "$argv" | string split -f 1 \\t
+"""
+SHELLS = [
+    pytest.param(
+        name, marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"there is no {name} here")
+    )
+    for name in ("bash", "zsh", "fish")
+]
+
+
+def completed(shell: str, line: str, **environ: str) -> list[str]:
+    """What Tab offers at the end of a line. The shell reads no files of its user's."""
+    scripts = Path(sysconfig.get_path("scripts"))
+    env = {**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}", **environ}
+    words = line.split(" ")
+    command = {
+        "bash": ["bash", "--norc", "-c", BASH, "bash", *words],
+        "zsh": ["zsh", "-f", "-c", ZSH, "zsh", *words],
+        "fish": ["fish", "--no-config", "-c", FISH, line],
+    }[shell]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=30)
+    assert done.stderr == ""
+    return [word for word in done.stdout.split() if word.startswith(words[-1])]
+
+
+@pytest.fixture
+def known(service: Service) -> Service:
+    service.on("GET", "/models", [{"id": "demo", "aliases": ["default"]}, {"id": "other"}])
+    service.on("GET", "/slots", {"slots": [{"name": "active-llm"}]})
+    service.on("GET", "/jobs", {"jobs": [{"id": "j1"}]})
+    service.on("GET", "/activations", {"activations": [{"id": "a1"}]})
+    service.on("GET", "/weights", {"weights": [{"name": "demo"}]})
+    service.on("GET", "/tokens", {"tokens": [{"name": "ci"}]})
+    return service
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_completes_commands_options_and_ids(shell: str, known: Service) -> None:
+    assert completed(shell, "model-manager act") == ["activate", "activations"]
+    assert {"list", "show", "cancel"} <= set(completed(shell, "model-manager jobs "))
+    assert completed(shell, "model-manager jobs list --wa") == ["--watch"]
+    assert completed(shell, "model-manager activate de") == ["demo", "default"] or (
+        shell == "fish" and set(completed(shell, "model-manager activate de")) == {"demo", "default"}
+    )
+
+
+IDS = {
+    "activate ": ["demo", "default", "other"],
+    "slots set active-llm o": ["other"],
+    "slots show ": ["active-llm"],
+    "logs ": ["active-llm"],
+    "jobs show ": ["j1"],
+    "activations cancel ": ["a1"],
+    "weights delete ": ["demo"],
+    "token revoke ": ["ci"],
+    "context use ": ["local", "prod"],
+    "jobs --context p": ["prod"],
+    "jobs -o ": ["text", "json", "yaml", "name"],
+}
+
+
+@pytest.mark.parametrize("line", IDS)
+def test_ids_of_each_kind(run: Run, known: Service, line: str) -> None:
+    assert run("context", "add", "prod", "--url", "https://prod.example").code == 0
+    assert completed("bash", f"model-manager {line}") == IDS[line]
+
+
+def test_the_service_that_the_line_names_is_asked(run: Run, known: Service) -> None:
+    other = Service()
+    other.on("GET", "/jobs", {"jobs": [{"id": "elsewhere"}]})
+    assert run("context", "add", "other", "--url", other.url).code == 0
+    assert completed("bash", "model-manager jobs show -c other ") == ["elsewhere"]
+    assert completed("bash", f"model-manager jobs show --url {other.url} ") == ["elsewhere"]
+    assert known.asked == []
+    other.close()
+
+
+def answer_of(line: str) -> tuple[str, float]:
+    """What the program itself answers, and the seconds it took: the best of three, for the machine may be busy."""
+    env = {
+        **os.environ, "_MODEL_MANAGER_COMPLETE": "complete_bash", "COMP_WORDS": "\n".join(line.split(" ")),
+        "COMP_CWORD": str(line.count(" ")),
+    }  # fmt: skip
+    took = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "model_manager"], capture_output=True, text=True, env=env, timeout=30
+        )
+        took.append(time.perf_counter() - begun)
+        assert done.stderr == ""
+    return done.stdout.strip(), min(took)
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An address where somebody listens, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_nobody_answers(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for url in (silent, "http://127.0.0.1:1", "http://no-such-host.invalid", "no address"):
+        monkeypatch.setenv("MODEL_MANAGER_URL", url)
+        said, seconds = answer_of("model-manager jobs show ")
+        assert said == ""
+        assert seconds < 1.0
+
+
+def test_a_refusal_and_wrong_settings_are_silent(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert answer_of("model-manager jobs show ")[0] == ""
+    monkeypatch.setenv("MODEL_MANAGER_URRL", "x")
+    assert answer_of("model-manager jobs show ")[0] == ""
+
+
+def test_a_slow_service_is_not_waited_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Event()
+
+    def slow(_: Asked) -> Reply:
+        ended.wait(10)
+        return Reply({"jobs": [{"id": "late"}]})
+
+    service.on("GET", "/jobs", slow)
+    said, seconds = answer_of("model-manager jobs show ")
+    ended.set()
+    assert said == ""
+    assert seconds < 1.0
+
+
+def test_an_unknown_shell(run: Run) -> None:
+    code, _, err = run("completion", "tcsh")
+    assert code == 2
+    assert "'bash', 'zsh', 'fish'" in err

@@ -1,0 +1,158 @@
+"""`why`: from what the API knows to what a person needs."""
+
+import json
+from typing import Any
+
+import pytest
+
+from model_manager.cli.timeline import Step, timeline
+from model_manager.cli.why import next_step
+from tests.cli.conftest import Run
+from tests.cli.service import Service, problem
+
+
+def event(second: int, word: str, activation: str = "a2", **facts: Any) -> dict[str, Any]:
+    return {
+        "id": str(second), "event": f"activation_{word}", "subject": "active-llm", "actor": "admin", "modelId": "big",
+        "createdAt": f"2026-11-24T08:00:{second:02}.000Z", "metadata": {"activation": activation, **facts},
+    }  # fmt: skip
+
+
+EVENTS = [
+    event(20, "queued", "a3"),
+    event(19, "failed", reason="It ran out of memory."),
+    event(9, "starting"),
+    event(2, "installing", job="j1"),
+    event(1, "queued"),
+    event(0, "active", "a1"),
+]
+"""Newest first, as `/history` has them."""
+
+FAILED: dict[str, Any] = {
+    "id": "a2", "slot": "active-llm", "modelId": "big", "phase": "failed", "result": "restored",
+    "code": "out_of_memory", "reason": "It ran out of memory.", "hint": "Use a smaller one.",
+    "exitCode": 137, "logTail": ["loading", "killed"],
+    "revision": "1a2b", "actor": "admin", "jobId": "j1", "endedAt": "long ago",
+}  # fmt: skip
+GOOD: dict[str, Any] = {
+    "id": "a3", "slot": "active-llm", "modelId": "demo", "phase": "active", "result": "active", "serving": True,
+    "phaseAt": "then", "jobId": None,
+}  # fmt: skip
+COMING = GOOD | {"id": "a4", "phase": "installing", "result": None, "serving": False, "jobId": "j1"}
+SLOT: dict[str, Any] = {
+    "name": "active-llm", "state": "active", "desired": GOOD, "serving": "demo", "reason": "", "lastFailure": None,
+}  # fmt: skip
+JOB = {
+    "id": "j1", "type": "weight_install", "key": "big", "status": "running", "payload": {"modelId": "big"},
+    "progress": {"bytesDone": 1, "bytesTotal": 4},
+}  # fmt: skip
+PROBLEMS = [
+    {
+        "file": "models/big.json",
+        "line": 3,
+        "column": 1,
+        "severity": "error",
+        "message": "no such runtime",
+        "hint": "",
+    },
+    {
+        "file": "models/other.json",
+        "line": 1,
+        "column": 1,
+        "severity": "error",
+        "message": "not yours",
+        "hint": "",
+    },
+]
+
+
+def test_the_timeline_of_one_activation() -> None:
+    assert timeline(EVENTS, "a2") == [
+        Step("2026-11-24T08:00:01.000Z", "queued", 1.0),
+        Step("2026-11-24T08:00:02.000Z", "installing", 7.0),
+        Step("2026-11-24T08:00:09.000Z", "starting", 10.0),
+        Step("2026-11-24T08:00:19.000Z", "failed", None, "It ran out of memory."),
+    ]
+    assert timeline(EVENTS, "nix") == []
+    assert (
+        timeline([{"event": "model_activated", "metadata": {"activation": "a2"}}, {"event": "x"}], "a2") == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("slot", "job", "begins"),
+    [
+        (SLOT | {"desired": None, "state": "empty"}, None, "`model-manager models` lists what there is"),
+        (SLOT, None, "nothing; it serves."),
+        (SLOT | {"lastFailure": FAILED}, None, "Use a smaller one. `model-manager slots set active-llm big`"),
+        (SLOT | {"lastFailure": FAILED | {"hint": ""}}, None, "`model-manager slots set active-llm big`"),
+        (SLOT | {"desired": COMING, "state": "installing"}, JOB, "wait; `model-manager jobs wait j1`"),
+        (SLOT | {"desired": COMING, "state": "starting"}, None, "wait; `model-manager status --watch`"),
+    ],
+)
+def test_the_next_step(slot: dict[str, Any], job: dict[str, Any] | None, begins: str) -> None:
+    assert next_step(slot, job).startswith(begins)
+
+
+def answering(service: Service, slot: dict[str, Any]) -> None:
+    service.on("GET", "/slots/active-llm", slot)
+    service.on("GET", "/slots", {"slots": [slot]})
+    service.on("GET", "/history", {"events": EVENTS})
+    service.on("GET", "/jobs/j1", JOB)
+    service.on("GET", "/catalog/problems", {"problems": PROBLEMS})
+
+
+def test_a_failure_with_all_that_is_known_of_it(run: Run, service: Service) -> None:
+    answering(service, SLOT | {"lastFailure": FAILED})
+    code, out, err = run("why")
+    assert (code, err) == (0, "")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[:3] == [
+        "active-llm: demo is active.",
+        "desired demo (activation a3, active since then)",
+        "serving demo",
+    ]
+    for line in (
+        "big failed (activation a2):", "cause out_of_memory", "reason It ran out of memory.", "hint Use a smaller one.",
+        "exit code 137", "| loading", "| killed", "08:00:02.000 installing 7.0 s",
+        "08:00:19.000 failed It ran out of memory.", "models/big.json:3: error: no such runtime",
+    ):  # fmt: skip
+        assert line in lines, line
+    assert "not yours" not in out
+    assert lines[-1].startswith(
+        "Next: Use a smaller one. `model-manager slots set active-llm big` tries it again."
+    )
+
+
+def test_weights_on_their_way(run: Run, service: Service) -> None:
+    answering(service, SLOT | {"desired": COMING, "state": "installing"})
+    out = run("why", "active-llm").out
+    assert "installing" in out
+    assert "job       j1" in out and "25 %, 1 B of 4 B" in out
+    assert out.splitlines()[-1] == "Next: wait; `model-manager jobs wait j1` shows how far its weights are."
+
+
+@pytest.mark.parametrize(
+    "job", [JOB | {"status": "completed"}, problem(404, "It is gone.")], ids=["done", "gone"]
+)
+def test_a_job_that_explains_nothing_is_left_out(run: Run, service: Service, job: Any) -> None:
+    answering(service, SLOT | {"lastFailure": FAILED})
+    service.on("GET", "/jobs/j1", job)
+    assert "Its weights" not in run("why").out
+
+
+def test_an_empty_slot(run: Run, service: Service) -> None:
+    answering(service, SLOT | {"desired": None, "state": "empty", "serving": None})
+    code, out, _ = run("why")
+    assert code == 0
+    assert "desired  nothing" in out
+    assert "GET /history" not in service.paths()
+
+
+def test_programs_get_it_as_one_object(run: Run, service: Service) -> None:
+    answering(service, SLOT | {"lastFailure": FAILED})
+    found = json.loads(run("why", "-o", "json").out)
+    assert found["slot"]["lastFailure"]["exitCode"] == 137
+    assert [step["phase"] for step in found["timeline"]] == ["queued", "installing", "starting", "failed"]
+    assert [problem["file"] for problem in found["catalogProblems"]] == ["models/big.json"]
+    assert found["next"].startswith("Use a smaller one.")
