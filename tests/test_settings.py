@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_manager.errors import SettingsError
-from model_manager.settings import SETTINGS, duration, load, port, read_token, size, slot
+from model_manager.settings import SETTINGS, duration, hosts, load, origins, port, read_token, size, slot
 
 HOME = {"HOME": "/home/someone"}
 
@@ -48,6 +48,30 @@ def test_a_wrong_port_is_refused(text: str) -> None:
 def test_a_wrong_slot_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="slot"):
         slot(text)
+
+
+@pytest.mark.parametrize("text", ["*", "a:8080", "https://a", "a/b", "*.*.example", "-a", "[::1"])
+def test_a_wrong_host_name_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a host name"):
+        hosts(f"good.example, {text}")
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "null", "ui.example.com", "https://ui.example.com/", "https://*.example.com"]
+)
+def test_a_wrong_origin_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not an origin"):
+        origins(f"https://good.example, {text}")
+
+
+def test_names_of_hosts_and_origins() -> None:
+    assert hosts("a.example, *.b.example,[2001:db8::1], 10.0.0.1") == (
+        "a.example", "*.b.example", "[2001:db8::1]", "10.0.0.1"
+    )  # fmt: skip
+    assert origins("http://localhost:3000,https://ui.example.com") == (
+        "http://localhost:3000", "https://ui.example.com"
+    )  # fmt: skip
+    assert load({}, HOME).allowed_hosts == load({}, HOME).cors_origins == ()
 
 
 def test_a_flag_wins_over_the_environment_over_the_file(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ _SIZE_UNITS = {
     "ti": 2**40,
 }
 _SLOT = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_HOST_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
+_ORIGIN = re.compile(r"https?://[^/\s@,*?#]+")
 
 # Kubernetes injects these into every pod of a namespace that holds a Service called `model-manager` or
 # `model-manager-…` (docker link variables). They are not ours, and no setting may be named like one.
@@ -106,6 +108,22 @@ def slots(text: str) -> tuple[str, ...]:
     return tuple(slot(name) for name in names(text))
 
 
+def hosts(text: str) -> tuple[str, ...]:
+    """Host names without ports; `*.example.com` stands for those below it."""
+    for name in names(text):
+        if not _HOST_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not a host name; write models.example.com or *.example.com")
+    return names(text)
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Web origins as browsers send them."""
+    for origin in names(text):
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is not an origin; write for example https://ui.example.com")
+    return names(text)
+
+
 def folder(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
@@ -163,8 +181,8 @@ SETTINGS: tuple[Setting, ...] = (
         ("webhook_secret_file", "MODEL_MANAGER_WEBHOOK_SECRET_FILE", folder, "", "File holding the webhook's secret; wins over the variable"),
         ("reads", "MODEL_MANAGER_READS", one_of("auto", "token", "open"), "auto", "Who may read: `token` asks for one, `open` never does, `auto` only beyond loopback"),
         ("public_paths", "MODEL_MANAGER_PUBLIC_PATHS", names, "/healthz,/readyz,/metrics", "Paths (comma-separated) that are readable without a token and under any host name"),
-        ("allowed_hosts", "MODEL_MANAGER_ALLOWED_HOSTS", names, "", "Host names (comma-separated, `*.` for subdomains) under which the service answers; by default those of loopback when it listens there, else all"),
-        ("cors_origins", "MODEL_MANAGER_CORS_ORIGINS", names, "", "Origins (comma-separated) whose web pages may use the API"),
+        ("allowed_hosts", "MODEL_MANAGER_ALLOWED_HOSTS", hosts, "", "Host names (comma-separated, `*.` for subdomains) under which the service answers; by default those of loopback when it listens there, else all"),
+        ("cors_origins", "MODEL_MANAGER_CORS_ORIGINS", origins, "", "Origins (comma-separated) whose web pages may use the API"),
         ("tls_cert_file", "MODEL_MANAGER_TLS_CERT_FILE", folder, "", "Certificate chain (PEM) to serve HTTPS with; read again when it changes"),
         ("tls_key_file", "MODEL_MANAGER_TLS_KEY_FILE", folder, "", "Its private key (PEM)"),
         ("max_connections", "MODEL_MANAGER_MAX_CONNECTIONS", count, "4096", "Connections that are held at the same time"),
@@ -356,7 +374,7 @@ def _find(
 
 
 def _parse(row: Setting, text: str, origin: str) -> Any:
-    if text == "" and row.parse not in (names, slots, folders):
+    if text == "" and row.parse not in (names, slots, hosts, origins, folders):
         return None if row.parse is not str else ""
     try:
         return row.parse(text)
