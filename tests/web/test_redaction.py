@@ -73,7 +73,10 @@ VALUES: tuple[tuple[Any, Any], ...] = (
     ({"env": [{"name": "MODE", "value": "canary"}]}, {"env": [{"name": "MODE", "value": "[secret]"}]}),
     ({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}, None),
     ({"apiKey": "canary", "tokens": 3, "key": "k"}, {"apiKey": "[secret]", "tokens": 3, "key": "k"}),
-    ({"password": ""}, None),
+    (
+        {"password": "", "api-key-env": "ENGINE_API_KEY", "api_token_file": "/run/token", "secretName": "s"},
+        None,
+    ),
     ({"args": ["--api-key", "canary", "--port", "1"]}, {"args": ["--api-key", "[secret]", "--port", "1"]}),
     ({"logTail": ["a", *PEM.split("\n"), "b"]}, {"logTail": ["a", "[secret]", "b"]}),
     ([1, 2.5, None, True, ("x",)], [1, 2.5, None, True, ["x"]]),

@@ -109,6 +109,13 @@ async def test_what_is_not_signed_rightly_is_refused(stranger: httpx2.AsyncClien
     assert event.actor == "webhook:gitlab", "one of the others was believed"
 
 
+async def test_u9_who_guesses_is_stopped(stranger: httpx2.AsyncClient, house: House) -> None:
+    for _ in range(house.parts.tokens.failures.limit):
+        problem(await send(stranger, gitlab(BODY, "a guess"), BODY), 401)
+    body = problem(await send(stranger, gitlab(BODY), BODY), 429, "too_many_requests")
+    assert "Wait" in body["hint"]
+
+
 async def test_without_a_secret_it_is_not_offered(stranger: httpx2.AsyncClient, house: House) -> None:
     house.parts.webhook = Webhook(lambda: None, None)
     body = problem(await send(stranger, github(BODY), BODY), 501, "not_offered")

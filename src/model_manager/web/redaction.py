@@ -20,6 +20,8 @@ _NAMES = (
 )
 # Patterns are texts: `re` compiles each at its first use and keeps it, and most services never have a use for them.
 _NAMED = rf"(?i){_NAMES}"
+_PLACE = r"(?i)(?:env|file|path|name|ref)$"
+"""Ends of names that tell where a secret is to be found, and not what it is."""
 _FLAG = rf"(?i)--?[\w.-]{{0,60}}{_NAMES}[\w.-]{{0,40}}"
 
 # A shape is looked for only in lines that hold its mark (in lower case): most hold none, and a search for each shape
@@ -92,7 +94,7 @@ class Redactor:
     def _field(self, name: str, value: Any) -> Any:
         if name == "env" and isinstance(value, list | tuple):
             return [self._variable(item) for item in value]
-        if isinstance(value, str) and value and re.search(_NAMED, name):
+        if isinstance(value, str) and value and re.search(_NAMED, name) and not re.search(_PLACE, name):
             self._learn(value)
             return REDACTED
         return self.value(value)

@@ -19,7 +19,14 @@ import msgspec
 from msgspec import Struct
 
 from model_manager.commands import Parts
-from model_manager.errors import InvalidRequest, NotOffered, SettingsError, Unauthorized, Unavailable
+from model_manager.errors import (
+    InvalidRequest,
+    NotOffered,
+    SettingsError,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
 from model_manager.http.routing import Reply, Request, Route
 
 log = logging.getLogger(__name__)
@@ -64,7 +71,9 @@ async def catalog_webhook(parts: Parts, raw: bytes, request: Request) -> Reply[R
     The request must be signed with (GitHub, Gitea, Forgejo: `X-Hub-Signature-256` or `X-Gitea-Signature`) or carry
     (GitLab: `X-Gitlab-Token`) the secret in the setting `webhook_secret`. The answer does not wait for the catalog.
     """
-    await _check_signature(parts, raw, request)
+    _check_patience(parts, request)
+    if not signed(raw, await _secret(parts), request):
+        raise _refused(parts, request)
     host, event = _sender(request)
     if event == "ping":
         return Reply(Received("pong", "The webhook is set up."), 200)
@@ -108,7 +117,7 @@ def _checks(raw: bytes, secret: bytes, request: Request) -> Iterator[bool]:
         yield hmac.compare_digest(sha256(told.encode("latin-1")).digest(), sha256(secret).digest())
 
 
-async def _check_signature(parts: Parts, raw: bytes, request: Request) -> None:
+async def _secret(parts: Parts) -> bytes:
     try:
         secret = await asyncio.to_thread(parts.webhook.secret)
     except SettingsError as error:  # who asks here is a stranger: where the secret lies is not for them
@@ -120,11 +129,32 @@ async def _check_signature(parts: Parts, raw: bytes, request: Request) -> None:
             "Set MODEL_MANAGER_WEBHOOK_SECRET or MODEL_MANAGER_WEBHOOK_SECRET_FILE.",
             setting="webhook_secret",
         )
-    if not signed(raw, secret.encode(), request):
-        raise Unauthorized(
-            "The webhook is not signed with the right secret.",
-            "Give the webhook at the Git host the secret that MODEL_MANAGER_WEBHOOK_SECRET holds.",
+    return secret.encode()
+
+
+def _check_patience(parts: Parts, request: Request) -> None:
+    """Who guesses at the secret is stopped as one who guesses at tokens, and by the same count."""
+    if seconds := parts.tokens.failures.seconds_blocked(_client(request)):
+        raise TooManyRequests(
+            "Too many wrong tokens or signatures came from this address.",
+            f"Wait {seconds} s, and check the secret meanwhile.",
+            retry_after=seconds,
         )
+
+
+def _refused(parts: Parts, request: Request) -> Unauthorized:
+    client = _client(request)
+    if parts.tokens.failures.failed(client):
+        log.warning("%s sent too many webhooks with a wrong signature", client)
+    return Unauthorized(
+        "The webhook is not signed with the right secret.",
+        "Give the webhook at the Git host the secret that MODEL_MANAGER_WEBHOOK_SECRET holds.",
+    )
+
+
+def _client(request: Request) -> str:
+    client = request.scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _sender(request: Request) -> tuple[Host, str]:
