@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from model_manager.gateway.missing import is_of_the_path
+from model_manager.errors import ModelManagerError, NotFound, UpstreamError, UpstreamTimeout
+from model_manager.gateway.failures import for_the_client, is_of_the_path
 from tests.gateway.serving import behind
 from tests.relay.upstream import answering
 
@@ -61,3 +62,23 @@ async def test_what_an_endpoint_does_not_find_passes(answer: bytes) -> None:
         passed = await gateway.ask({"model": "demo"}, "/v1/responses")
         assert passed.status == 404
         assert answer.endswith(passed.body)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            UpstreamError("http://10.0.0.7:8080 broke off its answer after 3 bytes of the body"),
+            "The model server of slot main broke off its answer after 3 bytes of the body.",
+        ),
+        (
+            UpstreamError("cannot connect to http://[::1]:80: Connection refused", "Is it running?"),
+            "Cannot connect to the model server of slot main: Connection refused.",
+        ),
+        (UpstreamTimeout("http://pod:1 did not answer in 5 s"), "The model server of slot main did not answer in 5 s."),
+        (NotFound("No http://x here."), "No http://x here."),
+    ],
+)  # fmt: skip
+def test_where_a_server_is_stays_here(error: ModelManagerError, sentence: str) -> None:
+    told = for_the_client(error, "main")
+    assert (told.sentence, told.hint, type(told)) == (sentence, error.hint, type(error))
