@@ -90,7 +90,7 @@ async def _events(kind: str, house: House, after: int) -> AsyncIterator[Any]:
 
 @both
 async def test_a_stream_that_is_refused_says_why(kind: str, house: House) -> None:
-    call = calls.slot_logs("nowhere", follow=True)
+    call = calls.slot_logs("nowhere")
     with pytest.raises(ApiError, match="no slot"):
         if kind == "sync":
             await asyncio.to_thread(lambda: list(Client(house.service.url, house.service.token).stream(call)))

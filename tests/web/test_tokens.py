@@ -121,7 +121,7 @@ async def test_the_actor_is_in_every_event(client: Client) -> None:
     assert actors["token_revoked"] == actors["model_deactivated"] == "admin"
 
 
-@pytest.mark.parametrize("path", ["/events", "/slots/active-llm/logs?follow=true"])
+@pytest.mark.parametrize("path", ["/events", "/slots/active-llm/logs"])
 @pytest.mark.parametrize("way", ["revoked", "expired"])
 async def test_u4_an_open_stream_ends_with_its_token(
     house: House, client: Client, way: str, path: str

@@ -3,7 +3,7 @@
 Written by `python -m tools.client_code` from the API's description: change the routes, not this file.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from model_manager.client.call import Call, given
 from model_manager.client.types import (
@@ -13,26 +13,41 @@ from model_manager.client.types import (
     ActivationList,
     Active,
     CatalogView,
+    CurrentToken,
     Deactivated,
     Deleted,
     Entry,
+    EnvVar,
     EventPage,
+    Forecast,
     Health,
     History,
+    IssuedToken,
     JobList,
     JobLog,
     JobView,
     ManifestOf,
+    MetricsHistory,
     ModelSummary,
+    Preview,
     Problems,
     Queued,
     Readiness,
+    Received,
     Refreshed,
+    Resources,
+    SettingList,
     Slot,
     SlotList,
     SlotLog,
+    Source,
     SystemInfo,
+    TokenInfo,
+    TokenList,
+    Toleration,
     Usage,
+    Validation,
+    Vllm,
     WeightDetails,
     WeightList,
 )
@@ -53,14 +68,46 @@ def metrics() -> Call[str]:
     return Call(method="GET", path=("metrics",), returns={200: str})
 
 
+def metrics_history(*, since: float | None = None, step: int | None = None) -> Call[MetricsHistory]:
+    """The last six hours, a sample each half minute: kept in memory, so a restart begins anew."""
+    return Call(
+        method="GET",
+        path=("metrics", "history"),
+        returns={200: MetricsHistory},
+        query={"since": since, "step": step},
+    )
+
+
 def system_info() -> Call[SystemInfo]:
     """What runs here, with what, and what happened lately."""
     return Call(method="GET", path=("system", "info"), returns={200: SystemInfo})
 
 
-def list_models() -> Call[list[ModelSummary]]:
-    """All models of the catalog."""
-    return Call(method="GET", path=("models",), returns={200: list[ModelSummary]})
+def list_models(
+    *,
+    limit: int | None = None,
+    cursor: str | None = None,
+    task: Literal["chat", "embed"] | None = None,
+    tag: str | None = None,
+    q: str | None = None,
+    active: bool | None = None,
+    installed: bool | None = None,
+) -> Call[list[ModelSummary]]:
+    """Models of the catalog, by id."""
+    return Call(
+        method="GET",
+        path=("models",),
+        returns={200: list[ModelSummary]},
+        query={
+            "limit": limit,
+            "cursor": cursor,
+            "task": task,
+            "tag": tag,
+            "q": q,
+            "active": active,
+            "installed": installed,
+        },
+    )
 
 
 def activate(*, id: str, wait: int | None = None, slot: str | None = None) -> Call[Accepted | Activated]:
@@ -114,6 +161,144 @@ def refresh() -> Call[Refreshed]:
 def catalog_problems() -> Call[Problems]:
     """What is wrong in the catalog: file, line, field, sentence and hint."""
     return Call(method="GET", path=("catalog", "problems"), returns={200: Problems})
+
+
+def preview_entry(
+    *,
+    id: str,
+    slot: str | None = None,
+    display_name: str | None = None,
+    hf_model_id: str | None = None,
+    served_model_name: str | None = None,
+    storage_uri: str | None = None,
+    runtime: str | None = None,
+    node_selector: dict[str, str] | None = None,
+    tolerations: list[Toleration] | None = None,
+    resources: Resources | None = None,
+    env: list[EnvVar] | None = None,
+    storage: dict[str, Any] | None = None,
+    volumes: list[dict[str, Any]] | None = None,
+    volume_mounts: list[dict[str, Any]] | None = None,
+    vllm: Vllm | None = None,
+    description: str | None = None,
+    license: str | None = None,
+    tags: list[str] | None = None,
+    aliases: list[str] | None = None,
+    hf_revision: str | None = None,
+    files: list[str] | None = None,
+    args: list[str] | None = None,
+    context_length: int | None = None,
+    parameters: dict[str, Any] | None = None,
+    task: Literal["chat", "embed"] | None = None,
+    pooling: Literal["cls", "last", "mean", "none", "rank"] | None = None,
+    source: Source | None = None,
+) -> Call[Preview]:
+    """The InferenceService that an entry would become, and what was found in looking at it."""
+    return Call(
+        method="POST",
+        path=("catalog", "preview"),
+        returns={200: Preview},
+        query={"slot": slot},
+        payload=given(
+            {
+                "id": id,
+                "displayName": display_name,
+                "hfModelId": hf_model_id,
+                "servedModelName": served_model_name,
+                "storageUri": storage_uri,
+                "runtime": runtime,
+                "nodeSelector": node_selector,
+                "tolerations": tolerations,
+                "resources": resources,
+                "env": env,
+                "storage": storage,
+                "volumes": volumes,
+                "volumeMounts": volume_mounts,
+                "vllm": vllm,
+                "description": description,
+                "license": license,
+                "tags": tags,
+                "aliases": aliases,
+                "hfRevision": hf_revision,
+                "files": files,
+                "args": args,
+                "contextLength": context_length,
+                "parameters": parameters,
+                "task": task,
+                "pooling": pooling,
+                "source": source,
+            }
+        ),
+    )
+
+
+def validate_entry(
+    *,
+    id: str,
+    slot: str | None = None,
+    display_name: str | None = None,
+    hf_model_id: str | None = None,
+    served_model_name: str | None = None,
+    storage_uri: str | None = None,
+    runtime: str | None = None,
+    node_selector: dict[str, str] | None = None,
+    tolerations: list[Toleration] | None = None,
+    resources: Resources | None = None,
+    env: list[EnvVar] | None = None,
+    storage: dict[str, Any] | None = None,
+    volumes: list[dict[str, Any]] | None = None,
+    volume_mounts: list[dict[str, Any]] | None = None,
+    vllm: Vllm | None = None,
+    description: str | None = None,
+    license: str | None = None,
+    tags: list[str] | None = None,
+    aliases: list[str] | None = None,
+    hf_revision: str | None = None,
+    files: list[str] | None = None,
+    args: list[str] | None = None,
+    context_length: int | None = None,
+    parameters: dict[str, Any] | None = None,
+    task: Literal["chat", "embed"] | None = None,
+    pooling: Literal["cls", "last", "mean", "none", "rank"] | None = None,
+    source: Source | None = None,
+) -> Call[Validation]:
+    """Whether an entry could be served as it is: 200 if it could, else 400 with the same form of answer."""
+    return Call(
+        method="POST",
+        path=("catalog", "validate"),
+        returns={200: Validation, 400: Validation},
+        query={"slot": slot},
+        payload=given(
+            {
+                "id": id,
+                "displayName": display_name,
+                "hfModelId": hf_model_id,
+                "servedModelName": served_model_name,
+                "storageUri": storage_uri,
+                "runtime": runtime,
+                "nodeSelector": node_selector,
+                "tolerations": tolerations,
+                "resources": resources,
+                "env": env,
+                "storage": storage,
+                "volumes": volumes,
+                "volumeMounts": volume_mounts,
+                "vllm": vllm,
+                "description": description,
+                "license": license,
+                "tags": tags,
+                "aliases": aliases,
+                "hfRevision": hf_revision,
+                "files": files,
+                "args": args,
+                "contextLength": context_length,
+                "parameters": parameters,
+                "task": task,
+                "pooling": pooling,
+                "source": source,
+            }
+        ),
+    )
 
 
 def list_weights() -> Call[WeightList]:
@@ -243,14 +428,37 @@ def get_slot(slot: str) -> Call[Slot]:
     return Call(method="GET", path=("slots", slot), returns={200: Slot})
 
 
-def slot_logs(slot: str, *, lines: int | None = None, follow: bool | None = None) -> Call[SlotLog]:
-    """The last log lines of a slot's model server, oldest first."""
+def put_slot(slot: str, *, model: str, wait: int | None = None) -> Call[Activation]:
+    """Make a slot want a model; the same wish again changes nothing."""
+    return Call(
+        method="PUT",
+        path=("slots", slot),
+        returns={202: Activation, 200: Activation},
+        query={"wait": wait},
+        payload=given({"model": model}),
+    )
+
+
+def empty_slot(slot: str) -> Call[Slot]:
+    """Make a slot want nothing, now and after every restart."""
+    return Call(method="DELETE", path=("slots", slot), returns={200: Slot})
+
+
+def slot_activations(
+    slot: str, *, limit: int | None = None, cursor: str | None = None
+) -> Call[ActivationList]:
+    """The slot's activations, newest first."""
     return Call(
         method="GET",
-        path=("slots", slot, "logs"),
-        returns={200: SlotLog},
-        query={"lines": lines, "follow": follow},
+        path=("slots", slot, "activations"),
+        returns={200: ActivationList},
+        query={"limit": limit, "cursor": cursor},
     )
+
+
+def slot_logs(slot: str, *, lines: int | None = None) -> Call[SlotLog]:
+    """The last log lines of a slot's model server, oldest first."""
+    return Call(method="GET", path=("slots", slot, "logs"), returns={200: SlotLog}, query={"lines": lines})
 
 
 def list_activations(
@@ -270,6 +478,16 @@ def list_activations(
     )
 
 
+def forecast_activation(*, model: str | None = None, slot: str | None = None) -> Call[Forecast]:
+    """How long activating a model would take, how much would be fetched, and how long the slot would serve nothing."""
+    return Call(
+        method="GET",
+        path=("activations", "forecast"),
+        returns={200: Forecast},
+        query={"model": model, "slot": slot},
+    )
+
+
 def get_activation(activation_id: str, *, wait: int | None = None) -> Call[Activation]:
     """One activation; with `wait`, as soon as it has ended or the seconds are over."""
     return Call(
@@ -280,3 +498,51 @@ def get_activation(activation_id: str, *, wait: int | None = None) -> Call[Activ
 def cancel_activation(activation_id: str) -> Call[Activation]:
     """Give up an activation that is under way; the last good model serves again."""
     return Call(method="POST", path=("activations", activation_id, "cancel"), returns={200: Activation})
+
+
+def list_tokens(*, limit: int | None = None, cursor: str | None = None) -> Call[TokenList]:
+    """Issued tokens, newest first, without their secrets."""
+    return Call(
+        method="GET", path=("tokens",), returns={200: TokenList}, query={"limit": limit, "cursor": cursor}
+    )
+
+
+def create_token(
+    *,
+    name: str,
+    scope: Literal["admin", "chat", "read"],
+    models: list[str] | None = None,
+    expires: str | int | None = None,
+) -> Call[IssuedToken]:
+    """Issue a token. Its secret is in this answer alone: the service keeps only a hash of it."""
+    return Call(
+        method="POST",
+        path=("tokens",),
+        returns={201: IssuedToken},
+        payload=given({"name": name, "scope": scope, "models": models, "expires": expires}),
+    )
+
+
+def current_token() -> Call[CurrentToken]:
+    """What the token of this request may do; answers every valid token, whatever its scope."""
+    return Call(method="GET", path=("tokens", "current"), returns={200: CurrentToken})
+
+
+def revoke_token(token: str) -> Call[TokenInfo]:
+    """End a token, named by its id or name: from now on it is refused, and its open streams end."""
+    return Call(method="DELETE", path=("tokens", token), returns={200: TokenInfo})
+
+
+def list_settings() -> Call[SettingList]:
+    """All settings, in the order of the documentation."""
+    return Call(method="GET", path=("settings",), returns={200: SettingList})
+
+
+def catalog_webhook() -> Call[Received]:
+    """Tell that something was pushed, as GitHub, GitLab, Gitea and Forgejo do."""
+    return Call(method="POST", path=("catalog", "webhook"), returns={202: Received, 200: Received})
+
+
+def support_bundle() -> Call[bytes]:
+    """Everything that helps to find out what is wrong here, as a zip; secrets are taken out of it."""
+    return Call(method="GET", path=("support-bundle",), returns={200: bytes})

@@ -3,7 +3,7 @@
 Written by `python -m tools.client_code` from the API's description: change the routes, not this file.
 """
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from model_manager.client import calls
 from model_manager.client.call import Call
@@ -14,26 +14,41 @@ from model_manager.client.types import (
     ActivationList,
     Active,
     CatalogView,
+    CurrentToken,
     Deactivated,
     Deleted,
     Entry,
+    EnvVar,
     EventPage,
+    Forecast,
     Health,
     History,
+    IssuedToken,
     JobList,
     JobLog,
     JobView,
     ManifestOf,
+    MetricsHistory,
     ModelSummary,
+    Preview,
     Problems,
     Queued,
     Readiness,
+    Received,
     Refreshed,
+    Resources,
+    SettingList,
     Slot,
     SlotList,
     SlotLog,
+    Source,
     SystemInfo,
+    TokenInfo,
+    TokenList,
+    Toleration,
     Usage,
+    Validation,
+    Vllm,
     WeightDetails,
     WeightList,
 )
@@ -60,13 +75,31 @@ class SyncOperations:
         """The service's numbers, as Prometheus reads them."""
         return self.send(calls.metrics())
 
+    def metrics_history(self, *, since: float | None = None, step: int | None = None) -> MetricsHistory:
+        """The last six hours, a sample each half minute: kept in memory, so a restart begins anew."""
+        return self.send(calls.metrics_history(since=since, step=step))
+
     def system_info(self) -> SystemInfo:
         """What runs here, with what, and what happened lately."""
         return self.send(calls.system_info())
 
-    def list_models(self) -> list[ModelSummary]:
-        """All models of the catalog."""
-        return self.send(calls.list_models())
+    def list_models(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        task: Literal["chat", "embed"] | None = None,
+        tag: str | None = None,
+        q: str | None = None,
+        active: bool | None = None,
+        installed: bool | None = None,
+    ) -> list[ModelSummary]:
+        """Models of the catalog, by id."""
+        return self.send(
+            calls.list_models(
+                limit=limit, cursor=cursor, task=task, tag=tag, q=q, active=active, installed=installed
+            )
+        )
 
     def activate(self, *, id: str, wait: int | None = None, slot: str | None = None) -> Accepted | Activated:
         """Make a slot serve a model."""
@@ -99,6 +132,134 @@ class SyncOperations:
     def catalog_problems(self) -> Problems:
         """What is wrong in the catalog: file, line, field, sentence and hint."""
         return self.send(calls.catalog_problems())
+
+    def preview_entry(
+        self,
+        *,
+        id: str,
+        slot: str | None = None,
+        display_name: str | None = None,
+        hf_model_id: str | None = None,
+        served_model_name: str | None = None,
+        storage_uri: str | None = None,
+        runtime: str | None = None,
+        node_selector: dict[str, str] | None = None,
+        tolerations: list[Toleration] | None = None,
+        resources: Resources | None = None,
+        env: list[EnvVar] | None = None,
+        storage: dict[str, Any] | None = None,
+        volumes: list[dict[str, Any]] | None = None,
+        volume_mounts: list[dict[str, Any]] | None = None,
+        vllm: Vllm | None = None,
+        description: str | None = None,
+        license: str | None = None,
+        tags: list[str] | None = None,
+        aliases: list[str] | None = None,
+        hf_revision: str | None = None,
+        files: list[str] | None = None,
+        args: list[str] | None = None,
+        context_length: int | None = None,
+        parameters: dict[str, Any] | None = None,
+        task: Literal["chat", "embed"] | None = None,
+        pooling: Literal["cls", "last", "mean", "none", "rank"] | None = None,
+        source: Source | None = None,
+    ) -> Preview:
+        """The InferenceService that an entry would become, and what was found in looking at it."""
+        return self.send(
+            calls.preview_entry(
+                slot=slot,
+                id=id,
+                display_name=display_name,
+                hf_model_id=hf_model_id,
+                served_model_name=served_model_name,
+                storage_uri=storage_uri,
+                runtime=runtime,
+                node_selector=node_selector,
+                tolerations=tolerations,
+                resources=resources,
+                env=env,
+                storage=storage,
+                volumes=volumes,
+                volume_mounts=volume_mounts,
+                vllm=vllm,
+                description=description,
+                license=license,
+                tags=tags,
+                aliases=aliases,
+                hf_revision=hf_revision,
+                files=files,
+                args=args,
+                context_length=context_length,
+                parameters=parameters,
+                task=task,
+                pooling=pooling,
+                source=source,
+            )
+        )
+
+    def validate_entry(
+        self,
+        *,
+        id: str,
+        slot: str | None = None,
+        display_name: str | None = None,
+        hf_model_id: str | None = None,
+        served_model_name: str | None = None,
+        storage_uri: str | None = None,
+        runtime: str | None = None,
+        node_selector: dict[str, str] | None = None,
+        tolerations: list[Toleration] | None = None,
+        resources: Resources | None = None,
+        env: list[EnvVar] | None = None,
+        storage: dict[str, Any] | None = None,
+        volumes: list[dict[str, Any]] | None = None,
+        volume_mounts: list[dict[str, Any]] | None = None,
+        vllm: Vllm | None = None,
+        description: str | None = None,
+        license: str | None = None,
+        tags: list[str] | None = None,
+        aliases: list[str] | None = None,
+        hf_revision: str | None = None,
+        files: list[str] | None = None,
+        args: list[str] | None = None,
+        context_length: int | None = None,
+        parameters: dict[str, Any] | None = None,
+        task: Literal["chat", "embed"] | None = None,
+        pooling: Literal["cls", "last", "mean", "none", "rank"] | None = None,
+        source: Source | None = None,
+    ) -> Validation:
+        """Whether an entry could be served as it is: 200 if it could, else 400 with the same form of answer."""
+        return self.send(
+            calls.validate_entry(
+                slot=slot,
+                id=id,
+                display_name=display_name,
+                hf_model_id=hf_model_id,
+                served_model_name=served_model_name,
+                storage_uri=storage_uri,
+                runtime=runtime,
+                node_selector=node_selector,
+                tolerations=tolerations,
+                resources=resources,
+                env=env,
+                storage=storage,
+                volumes=volumes,
+                volume_mounts=volume_mounts,
+                vllm=vllm,
+                description=description,
+                license=license,
+                tags=tags,
+                aliases=aliases,
+                hf_revision=hf_revision,
+                files=files,
+                args=args,
+                context_length=context_length,
+                parameters=parameters,
+                task=task,
+                pooling=pooling,
+                source=source,
+            )
+        )
 
     def list_weights(self) -> WeightList:
         """Installed weights, the largest first, and what else lies on the volume."""
@@ -201,9 +362,23 @@ class SyncOperations:
         """One slot: what is desired, what serves."""
         return self.send(calls.get_slot(slot))
 
-    def slot_logs(self, slot: str, *, lines: int | None = None, follow: bool | None = None) -> SlotLog:
+    def put_slot(self, slot: str, *, model: str, wait: int | None = None) -> Activation:
+        """Make a slot want a model; the same wish again changes nothing."""
+        return self.send(calls.put_slot(slot, wait=wait, model=model))
+
+    def empty_slot(self, slot: str) -> Slot:
+        """Make a slot want nothing, now and after every restart."""
+        return self.send(calls.empty_slot(slot))
+
+    def slot_activations(
+        self, slot: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> ActivationList:
+        """The slot's activations, newest first."""
+        return self.send(calls.slot_activations(slot, limit=limit, cursor=cursor))
+
+    def slot_logs(self, slot: str, *, lines: int | None = None) -> SlotLog:
         """The last log lines of a slot's model server, oldest first."""
-        return self.send(calls.slot_logs(slot, lines=lines, follow=follow))
+        return self.send(calls.slot_logs(slot, lines=lines))
 
     def list_activations(
         self,
@@ -219,6 +394,10 @@ class SyncOperations:
             calls.list_activations(limit=limit, cursor=cursor, slot=slot, model=model, result=result)
         )
 
+    def forecast_activation(self, *, model: str | None = None, slot: str | None = None) -> Forecast:
+        """How long activating a model would take, how much would be fetched, and how long the slot would serve nothing."""
+        return self.send(calls.forecast_activation(model=model, slot=slot))
+
     def get_activation(self, activation_id: str, *, wait: int | None = None) -> Activation:
         """One activation; with `wait`, as soon as it has ended or the seconds are over."""
         return self.send(calls.get_activation(activation_id, wait=wait))
@@ -226,6 +405,41 @@ class SyncOperations:
     def cancel_activation(self, activation_id: str) -> Activation:
         """Give up an activation that is under way; the last good model serves again."""
         return self.send(calls.cancel_activation(activation_id))
+
+    def list_tokens(self, *, limit: int | None = None, cursor: str | None = None) -> TokenList:
+        """Issued tokens, newest first, without their secrets."""
+        return self.send(calls.list_tokens(limit=limit, cursor=cursor))
+
+    def create_token(
+        self,
+        *,
+        name: str,
+        scope: Literal["admin", "chat", "read"],
+        models: list[str] | None = None,
+        expires: str | int | None = None,
+    ) -> IssuedToken:
+        """Issue a token. Its secret is in this answer alone: the service keeps only a hash of it."""
+        return self.send(calls.create_token(name=name, scope=scope, models=models, expires=expires))
+
+    def current_token(self) -> CurrentToken:
+        """What the token of this request may do; answers every valid token, whatever its scope."""
+        return self.send(calls.current_token())
+
+    def revoke_token(self, token: str) -> TokenInfo:
+        """End a token, named by its id or name: from now on it is refused, and its open streams end."""
+        return self.send(calls.revoke_token(token))
+
+    def list_settings(self) -> SettingList:
+        """All settings, in the order of the documentation."""
+        return self.send(calls.list_settings())
+
+    def catalog_webhook(self) -> Received:
+        """Tell that something was pushed, as GitHub, GitLab, Gitea and Forgejo do."""
+        return self.send(calls.catalog_webhook())
+
+    def support_bundle(self) -> bytes:
+        """Everything that helps to find out what is wrong here, as a zip; secrets are taken out of it."""
+        return self.send(calls.support_bundle())
 
 
 class AsyncOperations:
@@ -247,13 +461,31 @@ class AsyncOperations:
         """The service's numbers, as Prometheus reads them."""
         return await self.send(calls.metrics())
 
+    async def metrics_history(self, *, since: float | None = None, step: int | None = None) -> MetricsHistory:
+        """The last six hours, a sample each half minute: kept in memory, so a restart begins anew."""
+        return await self.send(calls.metrics_history(since=since, step=step))
+
     async def system_info(self) -> SystemInfo:
         """What runs here, with what, and what happened lately."""
         return await self.send(calls.system_info())
 
-    async def list_models(self) -> list[ModelSummary]:
-        """All models of the catalog."""
-        return await self.send(calls.list_models())
+    async def list_models(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        task: Literal["chat", "embed"] | None = None,
+        tag: str | None = None,
+        q: str | None = None,
+        active: bool | None = None,
+        installed: bool | None = None,
+    ) -> list[ModelSummary]:
+        """Models of the catalog, by id."""
+        return await self.send(
+            calls.list_models(
+                limit=limit, cursor=cursor, task=task, tag=tag, q=q, active=active, installed=installed
+            )
+        )
 
     async def activate(
         self, *, id: str, wait: int | None = None, slot: str | None = None
@@ -288,6 +520,134 @@ class AsyncOperations:
     async def catalog_problems(self) -> Problems:
         """What is wrong in the catalog: file, line, field, sentence and hint."""
         return await self.send(calls.catalog_problems())
+
+    async def preview_entry(
+        self,
+        *,
+        id: str,
+        slot: str | None = None,
+        display_name: str | None = None,
+        hf_model_id: str | None = None,
+        served_model_name: str | None = None,
+        storage_uri: str | None = None,
+        runtime: str | None = None,
+        node_selector: dict[str, str] | None = None,
+        tolerations: list[Toleration] | None = None,
+        resources: Resources | None = None,
+        env: list[EnvVar] | None = None,
+        storage: dict[str, Any] | None = None,
+        volumes: list[dict[str, Any]] | None = None,
+        volume_mounts: list[dict[str, Any]] | None = None,
+        vllm: Vllm | None = None,
+        description: str | None = None,
+        license: str | None = None,
+        tags: list[str] | None = None,
+        aliases: list[str] | None = None,
+        hf_revision: str | None = None,
+        files: list[str] | None = None,
+        args: list[str] | None = None,
+        context_length: int | None = None,
+        parameters: dict[str, Any] | None = None,
+        task: Literal["chat", "embed"] | None = None,
+        pooling: Literal["cls", "last", "mean", "none", "rank"] | None = None,
+        source: Source | None = None,
+    ) -> Preview:
+        """The InferenceService that an entry would become, and what was found in looking at it."""
+        return await self.send(
+            calls.preview_entry(
+                slot=slot,
+                id=id,
+                display_name=display_name,
+                hf_model_id=hf_model_id,
+                served_model_name=served_model_name,
+                storage_uri=storage_uri,
+                runtime=runtime,
+                node_selector=node_selector,
+                tolerations=tolerations,
+                resources=resources,
+                env=env,
+                storage=storage,
+                volumes=volumes,
+                volume_mounts=volume_mounts,
+                vllm=vllm,
+                description=description,
+                license=license,
+                tags=tags,
+                aliases=aliases,
+                hf_revision=hf_revision,
+                files=files,
+                args=args,
+                context_length=context_length,
+                parameters=parameters,
+                task=task,
+                pooling=pooling,
+                source=source,
+            )
+        )
+
+    async def validate_entry(
+        self,
+        *,
+        id: str,
+        slot: str | None = None,
+        display_name: str | None = None,
+        hf_model_id: str | None = None,
+        served_model_name: str | None = None,
+        storage_uri: str | None = None,
+        runtime: str | None = None,
+        node_selector: dict[str, str] | None = None,
+        tolerations: list[Toleration] | None = None,
+        resources: Resources | None = None,
+        env: list[EnvVar] | None = None,
+        storage: dict[str, Any] | None = None,
+        volumes: list[dict[str, Any]] | None = None,
+        volume_mounts: list[dict[str, Any]] | None = None,
+        vllm: Vllm | None = None,
+        description: str | None = None,
+        license: str | None = None,
+        tags: list[str] | None = None,
+        aliases: list[str] | None = None,
+        hf_revision: str | None = None,
+        files: list[str] | None = None,
+        args: list[str] | None = None,
+        context_length: int | None = None,
+        parameters: dict[str, Any] | None = None,
+        task: Literal["chat", "embed"] | None = None,
+        pooling: Literal["cls", "last", "mean", "none", "rank"] | None = None,
+        source: Source | None = None,
+    ) -> Validation:
+        """Whether an entry could be served as it is: 200 if it could, else 400 with the same form of answer."""
+        return await self.send(
+            calls.validate_entry(
+                slot=slot,
+                id=id,
+                display_name=display_name,
+                hf_model_id=hf_model_id,
+                served_model_name=served_model_name,
+                storage_uri=storage_uri,
+                runtime=runtime,
+                node_selector=node_selector,
+                tolerations=tolerations,
+                resources=resources,
+                env=env,
+                storage=storage,
+                volumes=volumes,
+                volume_mounts=volume_mounts,
+                vllm=vllm,
+                description=description,
+                license=license,
+                tags=tags,
+                aliases=aliases,
+                hf_revision=hf_revision,
+                files=files,
+                args=args,
+                context_length=context_length,
+                parameters=parameters,
+                task=task,
+                pooling=pooling,
+                source=source,
+            )
+        )
 
     async def list_weights(self) -> WeightList:
         """Installed weights, the largest first, and what else lies on the volume."""
@@ -390,9 +750,23 @@ class AsyncOperations:
         """One slot: what is desired, what serves."""
         return await self.send(calls.get_slot(slot))
 
-    async def slot_logs(self, slot: str, *, lines: int | None = None, follow: bool | None = None) -> SlotLog:
+    async def put_slot(self, slot: str, *, model: str, wait: int | None = None) -> Activation:
+        """Make a slot want a model; the same wish again changes nothing."""
+        return await self.send(calls.put_slot(slot, wait=wait, model=model))
+
+    async def empty_slot(self, slot: str) -> Slot:
+        """Make a slot want nothing, now and after every restart."""
+        return await self.send(calls.empty_slot(slot))
+
+    async def slot_activations(
+        self, slot: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> ActivationList:
+        """The slot's activations, newest first."""
+        return await self.send(calls.slot_activations(slot, limit=limit, cursor=cursor))
+
+    async def slot_logs(self, slot: str, *, lines: int | None = None) -> SlotLog:
         """The last log lines of a slot's model server, oldest first."""
-        return await self.send(calls.slot_logs(slot, lines=lines, follow=follow))
+        return await self.send(calls.slot_logs(slot, lines=lines))
 
     async def list_activations(
         self,
@@ -408,6 +782,10 @@ class AsyncOperations:
             calls.list_activations(limit=limit, cursor=cursor, slot=slot, model=model, result=result)
         )
 
+    async def forecast_activation(self, *, model: str | None = None, slot: str | None = None) -> Forecast:
+        """How long activating a model would take, how much would be fetched, and how long the slot would serve nothing."""
+        return await self.send(calls.forecast_activation(model=model, slot=slot))
+
     async def get_activation(self, activation_id: str, *, wait: int | None = None) -> Activation:
         """One activation; with `wait`, as soon as it has ended or the seconds are over."""
         return await self.send(calls.get_activation(activation_id, wait=wait))
@@ -415,3 +793,38 @@ class AsyncOperations:
     async def cancel_activation(self, activation_id: str) -> Activation:
         """Give up an activation that is under way; the last good model serves again."""
         return await self.send(calls.cancel_activation(activation_id))
+
+    async def list_tokens(self, *, limit: int | None = None, cursor: str | None = None) -> TokenList:
+        """Issued tokens, newest first, without their secrets."""
+        return await self.send(calls.list_tokens(limit=limit, cursor=cursor))
+
+    async def create_token(
+        self,
+        *,
+        name: str,
+        scope: Literal["admin", "chat", "read"],
+        models: list[str] | None = None,
+        expires: str | int | None = None,
+    ) -> IssuedToken:
+        """Issue a token. Its secret is in this answer alone: the service keeps only a hash of it."""
+        return await self.send(calls.create_token(name=name, scope=scope, models=models, expires=expires))
+
+    async def current_token(self) -> CurrentToken:
+        """What the token of this request may do; answers every valid token, whatever its scope."""
+        return await self.send(calls.current_token())
+
+    async def revoke_token(self, token: str) -> TokenInfo:
+        """End a token, named by its id or name: from now on it is refused, and its open streams end."""
+        return await self.send(calls.revoke_token(token))
+
+    async def list_settings(self) -> SettingList:
+        """All settings, in the order of the documentation."""
+        return await self.send(calls.list_settings())
+
+    async def catalog_webhook(self) -> Received:
+        """Tell that something was pushed, as GitHub, GitLab, Gitea and Forgejo do."""
+        return await self.send(calls.catalog_webhook())
+
+    async def support_bundle(self) -> bytes:
+        """Everything that helps to find out what is wrong here, as a zip; secrets are taken out of it."""
+        return await self.send(calls.support_bundle())

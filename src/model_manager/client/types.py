@@ -216,6 +216,24 @@ class CatalogView(Struct, rename="camel", kw_only=True):
     problems: list[Problem]
 
 
+class Check(Struct, rename="camel", kw_only=True):
+    """One thing that was looked at. Only `fail` makes an entry invalid; `warn` is worth reading."""
+
+    name: str
+    status: Literal["fail", "pass", "warn"]
+    message: str
+    metadata: dict[str, Any] = {}
+
+
+class CurrentToken(Struct, rename="camel", kw_only=True):
+    """Who the request's token stands for. `models` null: all; `expiresAt` null: never."""
+
+    name: str
+    scope: Literal["admin", "chat", "read"]
+    models: list[str] | None
+    expires_at: str | None
+
+
 class Deactivated(Struct, rename="camel", kw_only=True):
     status: str
     message: str
@@ -246,6 +264,22 @@ class EventPage(Struct, rename="camel", kw_only=True):
     next: str
 
 
+class Forecast(Struct, rename="camel", kw_only=True):
+    """Seconds until a model serves, and its parts; null where nothing is known.
+
+    `downtimeSeconds` is the part in which the slot serves nothing: from the old model's last request to the new one's
+    first. `basedOn` counts the loads that were looked at; `notes` say what the figures leave out."""
+
+    seconds: float | None
+    bytes_to_fetch: int | None
+    install_seconds: float | None
+    stop_seconds: float | None
+    start_seconds: float | None
+    downtime_seconds: float | None
+    based_on: int
+    notes: list[str]
+
+
 class ForeignFolder(Struct, rename="camel", kw_only=True):
     """Something on the volume that is not ours: shown, never touched."""
 
@@ -273,14 +307,30 @@ class InstalledFile(Struct, rename="camel", kw_only=True):
     sha256: str
 
 
-class JobPayload(Struct, rename="camel", kw_only=True):
-    """What the job is about."""
+class IssuedToken(Struct, rename="camel", kw_only=True):
+    """`token` is the secret itself. It is shown here and never again."""
 
-    model_id: str | None = None
-    hf_model_id: str | None = None
-    revision: str | None = None
-    target: str | None = None
-    overwrite: bool = False
+    id: str
+    name: str
+    scope: Literal["admin", "chat", "read"]
+    models: list[str] | None
+    state: Literal["expired", "revoked", "valid"]
+    created_at: str
+    created_by: str
+    expires_at: str | None
+    last_used: str | None
+    revoked_at: str | None
+    token: str
+
+
+class JobPayload(Struct, rename="camel", kw_only=True):
+    """What the job is about; "" is what was not asked for, as in the original."""
+
+    model_id: str
+    hf_model_id: str
+    revision: str
+    target: str
+    overwrite: bool
 
 
 class JobProgress(Struct, rename="camel", kw_only=True):
@@ -331,6 +381,27 @@ class ManifestOf(Struct, rename="camel", kw_only=True):
     model: Entry
 
 
+class MetricsHistory(Struct, rename="camel", kw_only=True):
+    """Columns of one length, oldest first: `time` in seconds since the epoch, rates a second, sizes in bytes.
+
+    Quantiles are null where no model was asked. `slots` has each slot's state."""
+
+    step: int
+    time: list[float]
+    requests_per_second: list[float]
+    errors_per_second: list[float]
+    gateway_requests_per_second: list[float]
+    gateway_tokens_per_second: list[float]
+    gateway_p50_seconds: list[float | None]
+    gateway_p95_seconds: list[float | None]
+    in_flight: list[float]
+    jobs_running: list[float]
+    weights_bytes: list[float]
+    disk_available_bytes: list[float]
+    memory_bytes: list[float]
+    slots: dict[str, list[str]]
+
+
 class ModelSummary(Struct, rename="camel", kw_only=True):
     """One line of `GET /models`: the original's four fields first, then ours."""
 
@@ -346,6 +417,27 @@ class ModelSummary(Struct, rename="camel", kw_only=True):
     aliases: list[str] = []
     context_length: int | None = None
     stale: bool = False
+
+
+class Validation(Struct, rename="camel", kw_only=True):
+    """`valid`: no error in the entry and no failed check. `problems` are the errors and warnings with their places,
+    `errors` the former as lines of text, `error` the first of all that is wrong."""
+
+    valid: bool
+    errors: list[str]
+    checks: list[Check]
+    generated_at: str
+    problems: list[Problem]
+    error: str | None = None
+
+
+class Preview(Struct, rename="camel", kw_only=True):
+    """`status` is `warning` when the entry is not valid as it is."""
+
+    status: Literal["success", "warning"]
+    model: Entry
+    validation: Validation
+    manifest: dict[str, Any]
 
 
 class Problems(Struct, rename="camel", kw_only=True):
@@ -365,12 +457,37 @@ class Readiness(Struct, rename="camel", kw_only=True):
     reasons: list[str] = []
 
 
+class Received(Struct, rename="camel", kw_only=True):
+    """`accepted`: the catalog is being looked at; `ignored` and `pong`: there was nothing to look for."""
+
+    status: Literal["accepted", "ignored", "pong"]
+    message: str
+
+
 class Refreshed(Struct, rename="camel", kw_only=True):
     status: str
     message: str
     revision: str
     models: list[ModelSummary]
     problems: list[Problem]
+
+
+class SettingView(Struct, rename="camel", kw_only=True):
+    """One setting. Of a secret, `value` is `set` or `not set`, and no more of it is told.
+
+    `origin` is where the value came from; `program` means that the command chose it itself, as `quickstart` does."""
+
+    name: str
+    env: str
+    value: str
+    origin: Literal["default", "env", "file", "flag", "program"]
+    default: str
+    help: str
+    group: str
+
+
+class SettingList(Struct, rename="camel", kw_only=True):
+    settings: list[SettingView]
 
 
 class Slot(Struct, rename="camel", kw_only=True):
@@ -444,6 +561,8 @@ class Usage(Struct, rename="camel", kw_only=True):
 
 
 class SystemInfo(Struct, rename="camel", kw_only=True):
+    """`gpuProfiles` is for clients of the original, and empty: this version estimates nothing by a GPU's name."""
+
     version: str
     platform: str
     started_at: str
@@ -453,9 +572,32 @@ class SystemInfo(Struct, rename="camel", kw_only=True):
     state: StateInfo
     auth: AuthInfo
     storage: Usage
+    gpu_profiles: list[dict[str, Any]]
     recent_jobs: list[JobView]
     recent_history: list[HistoryEvent]
     problems: list[str]
+
+
+class TokenInfo(Struct, rename="camel", kw_only=True):
+    """An issued token without its secret. `models` null: all of them. Times in ISO 8601, null: never (yet)."""
+
+    id: str
+    name: str
+    scope: Literal["admin", "chat", "read"]
+    models: list[str] | None
+    state: Literal["expired", "revoked", "valid"]
+    created_at: str
+    created_by: str
+    expires_at: str | None
+    last_used: str | None
+    revoked_at: str | None
+
+
+class TokenList(Struct, rename="camel", kw_only=True):
+    """`next` is the cursor of the following page, null on the last one."""
+
+    tokens: list[TokenInfo]
+    next: str | None = None
 
 
 class WeightDetails(Struct, rename="camel", kw_only=True):

@@ -25,6 +25,7 @@ from model_manager.web import (
 )
 
 NOUNS = (
+    not_offered,  # first: `/models/test` is no model
     health,
     metrics_history,
     system,
@@ -43,7 +44,6 @@ NOUNS = (
     settings,
     webhook,
     bundle,
-    not_offered,
 )
 
 

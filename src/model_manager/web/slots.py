@@ -30,12 +30,6 @@ class Desired(Struct, forbid_unknown_fields=True):
     model: str
 
 
-class LogQuery(Tail):
-    """`follow`: go on with new lines, as server-sent events."""
-
-    follow: bool = False
-
-
 class SlotLog(Struct, rename="camel"):
     slot: str
     lines: list[str]
@@ -85,12 +79,12 @@ async def slot_activations(parts: Parts, slot: str, query: Paged) -> ActivationL
     return await activation_page(parts, query, slot=slot)
 
 
-async def slot_logs(parts: Parts, slot: str, query: LogQuery, request: Request) -> SlotLog | EventStream:
+async def slot_logs(parts: Parts, slot: str, query: Tail, request: Request) -> SlotLog | EventStream:
     """The last log lines of a slot's model server, oldest first.
 
-    With `follow=true`, or for those who accept `text/event-stream`, new lines come as they are logged.
+    For those who accept `text/event-stream`, new lines come as they are logged.
     """
-    if query.follow or request.accepts("text/event-stream"):
+    if request.accepts("text/event-stream"):
         seen = await commands.slot_logs(parts, slot, max(query.lines, WINDOW))
         return EventStream(follow(parts, slot, seen, query.lines))
     return SlotLog(slot, await commands.slot_logs(parts, slot, query.lines))
