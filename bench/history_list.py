@@ -21,6 +21,8 @@ from model_manager.state.database import Database, Transaction
 
 REFERENCE_ROWS = 20_000
 PAGES = 1_000
+ACTORS = ("system", "admin")
+FIRST_MOMENT = 1_760_000_000
 KINDS = ("activation_active", "weight_install_completed", "catalog_refreshed", "weight_install_running")
 
 Ask = Callable[[EventLog, int], Awaitable[Any]]
@@ -31,19 +33,32 @@ QUERIES: dict[str, Ask] = {
     "kind": lambda events, seq: events.page(kind=KINDS[seq % 4], before=seq, newest_first=True),
     "subject": lambda events, seq: events.page(subject=f"model-{seq % 100}", before=seq, newest_first=True),
     "rare kind": lambda events, seq: events.page(kind="state_recovered", newest_first=True),
+    "actor": lambda events, seq: events.page(actor=ACTORS[seq % 2], before=seq, newest_first=True),
+    "rare actor": lambda events, seq: events.page(actor="token:nobody", newest_first=True),
+    "since": lambda events, seq: events.page(since=moment_of(seq), before=seq + 50, newest_first=True),
     "kind and subject": lambda events, seq: events.page(kind=KINDS[seq % 4], subject=f"model-{seq % 100}"),
 }
 
 
+def moment_of(seq: int) -> str:
+    """When the event happened: one comes a second."""
+    return timestamp(FIRST_MOMENT + seq)
+
+
 def seed(rows: int) -> Callable[[Transaction], None]:
-    moment = timestamp()
     data = json.dumps({"modelId": "model", "jobId": "0123456789abcdef", "attempts": 1})
 
     def write(txn: Transaction) -> None:
         for number in range(rows):
             txn.execute(
-                "INSERT INTO events (time, kind, subject, actor, data) VALUES (?, ?, ?, 'system', ?)",
-                (moment, KINDS[number * 7 % 4], f"model-{number * 13 % 100}", data),
+                "INSERT INTO events (time, kind, subject, actor, data) VALUES (?, ?, ?, ?, ?)",
+                (
+                    moment_of(number + 1),
+                    KINDS[number * 7 % 4],
+                    f"model-{number * 13 % 100}",
+                    ACTORS[number % 2],
+                    data,
+                ),
             )
 
     return write
