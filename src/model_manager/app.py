@@ -29,7 +29,8 @@ from model_manager.errors import SettingsError, Unavailable
 from model_manager.events import EventLog
 from model_manager.http.application import application
 from model_manager.http.auth import Auth
-from model_manager.http.protocol import BoundedProtocol
+from model_manager.http.connections import Connections, Limits
+from model_manager.http.protocol import bounded
 from model_manager.jobs.job import Job, WorkerSpec
 from model_manager.jobs.queue import Jobs
 from model_manager.jobs.work import work_of
@@ -172,9 +173,10 @@ class _House:
         return served if self.traces is None else self.traces.requests_of(served)
 
     async def http(self, listener: socket.socket, asgi: ASGIApp, settings: Settings) -> None:
+        limits = Limits(settings.max_connections, settings.max_connections_per_client)
         self.server = HttpServer(
             uvicorn.Config(
-                asgi, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, access_log=False,
+                asgi, http=bounded(Connections(limits)), ws="none", lifespan="off", log_config=None, access_log=False,
                 server_header=False, proxy_headers=False,
                 timeout_graceful_shutdown=max(1, int(settings.shutdown_timeout)),
             )

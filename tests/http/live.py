@@ -9,14 +9,15 @@ import httpx2
 import uvicorn
 from starlette.types import ASGIApp
 
-from model_manager.http.protocol import BoundedProtocol
+from model_manager.http.connections import Connections
+from model_manager.http.protocol import bounded
 from tests.waiting import until
 
 TOKEN = "s3cret-of-the-tests"
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[httpx2.AsyncClient]:
+async def serving(app: ASGIApp, connections: Connections | None = None) -> AsyncIterator[httpx2.AsyncClient]:
     """A client whose base URL is the application's; the server stops with the block.
 
     uvicorn's own `serve` wakes up ten times a second, at its start and at its end: too slow for many small tests.
@@ -24,7 +25,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[httpx2.AsyncClient]:
     # With its protocol named, or asyncio does not switch Nagle's algorithm off: 40 ms an answer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(app, http=bounded(connections), ws="none", lifespan="off", log_config=None)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
