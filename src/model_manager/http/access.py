@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from model_manager.http.hosts import LOOPBACK
 from model_manager.tokens import Scope
 
 Access = Literal["open", "any", "token", "read", "chat", "admin"]
@@ -38,7 +39,7 @@ _SIGNED = ("POST", "/catalog/webhook")
 _ADMINS = re.compile(r"/(tokens|support-bundle)(/.*)?", re.DOTALL)
 """Reads that are an administrator's: who has access, and everything at once."""
 
-_LOOPBACK = re.compile(rb"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?", re.IGNORECASE)
+_LOOPBACK = re.compile(LOOPBACK.encode() + rb"(:\d+)?", re.IGNORECASE)
 
 _FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host"})
 

@@ -45,10 +45,6 @@ class Auth:
         self._hosts = Hosts(names if names or loopback else None)
         self.origins = Origins(cors_origins)
 
-    def access(self, method: str, path: str) -> Access:
-        """What a request needs here."""
-        return access(method, path, self._public)
-
     def identify(
         self, headers: Iterable[tuple[bytes, bytes]], method: str, path: str, client: str = ""
     ) -> Identity:

@@ -11,7 +11,8 @@ from model_manager.errors import Forbidden, InvalidRequest, MisdirectedRequest
 
 _HOST = re.compile(r"(?P<name>[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:\d{1,5})?", re.IGNORECASE)
 
-LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|\[::1\]")
+LOOPBACK = r"(localhost|127(\.\d{1,3}){3}|\[::1\])"
+_LOOPBACK = re.compile(LOOPBACK)
 
 _REMEMBERED = 256
 """Values of `Host` found good, kept so that most requests cost one look-up."""
@@ -51,7 +52,7 @@ class Hosts:
             self._good.add(hosts[0])
 
     def _is_ours(self, name: str) -> bool:
-        if self._any or name in self._names or LOOPBACK.fullmatch(name):
+        if self._any or name in self._names or _LOOPBACK.fullmatch(name):
             return True
         return name.endswith(self._suffixes)
 
