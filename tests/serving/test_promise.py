@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from model_manager.serving.outlook import Promise
+from model_manager.serving.platform import Observed
+from model_manager.serving.targets import Coming
 
 
 class Outlook:
@@ -29,6 +31,14 @@ async def expected(
     row: Any = SimpleNamespace(id=activation, phase=phase, model_id="m")
     at = await promise.ready_at(row, replaces=replaces)
     return None if at is None else round(at - time.monotonic())
+
+
+async def coming(
+    promise: Promise, phase: str, result: str | None = None, serves: bool = False
+) -> Coming | None:
+    entry = SimpleNamespace(served_name="acme/m", aliases=("nick",))
+    row: Any = SimpleNamespace(id="one", phase=phase, result=result, model_id="m", entry=entry)
+    return await promise.coming(row, Observed("another"), serves=serves)
 
 
 @pytest.fixture
@@ -61,9 +71,23 @@ async def test_an_install_is_asked_at_each_look(promise: Promise, outlook: Outlo
 
 async def test_what_starts_again_after_it_served_is_told_anew(promise: Promise, outlook: Outlook) -> None:
     assert await expected(promise, "starting") == 60
-    promise.forget()
+    served = await coming(promise, "active", serves=True)
+    assert served is not None
+    assert served.ready_at is None
     outlook.says = 9.0
     assert await expected(promise, "active") == 9
+
+
+async def test_what_the_gateway_is_told(promise: Promise, outlook: Outlook) -> None:
+    told = await coming(promise, "stopping")
+    assert told is not None
+    assert (told.names, told.phase) == ({"m", "acme/m", "nick"}, "stopping")
+    assert told.ready_at is not None
+    assert outlook.asked == [("stopping", True)]
+    again = await coming(promise, "active")
+    assert again is not None and again.phase == "starting"
+    assert await coming(promise, "failed", result="failed") is None
+    assert await promise.coming(None, Observed(), serves=False) is None
 
 
 async def test_a_failure_is_no_promise_and_is_not_asked_for_again(promise: Promise, outlook: Outlook) -> None:

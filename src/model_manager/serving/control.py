@@ -13,7 +13,6 @@ from collections.abc import Awaitable
 from sqlite3 import Connection
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from model_manager import logs
 from model_manager.errors import ModelManagerError
@@ -30,7 +29,7 @@ from model_manager.serving.memory import MemoryDesk, private_bytes
 from model_manager.serving.outlook import Outlook, Promise
 from model_manager.serving.platform import Instance, Observed, Platform
 from model_manager.serving.preparation import Preparation
-from model_manager.serving.targets import Coming, Target, Targets
+from model_manager.serving.targets import Target, Targets
 from model_manager.serving.verification import Verification
 from model_manager.serving.verify import Verdict
 from model_manager.state.database import Database, Transaction
@@ -107,7 +106,8 @@ class SlotLoop:
         self._follow(row)
         observed = await self._do.platform.observe(self.slot)
         self._close_stale_target(observed)
-        await self._expect(row, observed)
+        serves = row is not None and self._do.targets.serves(self.slot, row.id)
+        self._do.targets.expect(self.slot, await self._promise.coming(row, observed, serves=serves))
         await self._tell_crash(row, observed)
         if row is None or row.result in ledger.ENDS:
             await self._empty(observed)
@@ -118,16 +118,6 @@ class SlotLoop:
         step = decide(row.id, row.phase, known)
         log.debug("slot %s: %s in %s: %s", self.slot, row.id, row.phase, step)
         await self._carry_out(step, row, observed)
-
-    async def _expect(self, row: Row | None, observed: Observed) -> None:
-        """Tell the gateway what is coming, and when: it lets requests wait, or says when to come back."""
-        coming = _coming(row)
-        if row is None or coming is None or self._do.targets.serves(self.slot, row.id):
-            self._promise.forget()
-        else:
-            replaces = observed.activation not in (None, row.id)
-            coming = replace(coming, ready_at=await self._promise.ready_at(row, replaces=replaces))
-        self._do.targets.expect(self.slot, coming)
 
     def _rows(self, connection: Connection) -> tuple[Row | None, Row | None]:
         at = ledger.slot(connection, self.slot)
@@ -388,13 +378,6 @@ class SlotLoop:
             await asyncio.wait_for(self._poked.wait(), seconds)
         except TimeoutError:
             pass
-
-
-def _coming(row: Row | None) -> Coming | None:
-    if row is None or row.result in ledger.ENDS:
-        return None
-    names = frozenset((row.model_id, row.entry.served_name, *row.entry.aliases))
-    return Coming(row.model_id, names, "starting" if row.phase == "active" else row.phase)
 
 
 def _last_word(step: Step, instance: Instance | None, verdict: Verdict | None) -> str:

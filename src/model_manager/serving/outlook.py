@@ -16,9 +16,12 @@ from model_manager.catalog.entry import Entry
 from model_manager.errors import Unavailable
 from model_manager.jobs.job import Job
 from model_manager.jobs.queue import Jobs
+from model_manager.serving import ledger
 from model_manager.serving.forecast import Forecast, Known, Load, Moment, forecast, loads
 from model_manager.serving.ledger import Row
+from model_manager.serving.platform import Observed
 from model_manager.serving.preparation import satisfies
+from model_manager.serving.targets import Coming
 from model_manager.state.database import Database
 from model_manager.weights.expected import expected_bytes
 from model_manager.weights.job import INSTALL
@@ -104,16 +107,23 @@ class Promise:
         self._phase: tuple[str, str] | None = None
         self._ready_at: float | None = None
 
+    async def coming(self, row: Row | None, observed: Observed, *, serves: bool) -> Coming | None:
+        """What the gateway may expect of a slot that wants `row`: it lets requests wait, or says when to come back."""
+        if row is None or row.result in ledger.ENDS:
+            return None
+        if serves:
+            self._phase = ready_at = None  # should it start again, that is to be told anew
+        else:
+            ready_at = await self.ready_at(row, replaces=observed.activation not in (None, row.id))
+        names = frozenset((row.model_id, row.entry.served_name, *row.entry.aliases))
+        return Coming(row.model_id, names, "starting" if row.phase == "active" else row.phase, ready_at)
+
     async def ready_at(self, row: Row, *, replaces: bool) -> float | None:
         """In seconds of `time.monotonic()`; None where nothing is known."""
         phase = (row.id, "starting" if row.phase in ("verifying", "active") else row.phase)
         if phase != self._phase or row.phase == "installing":  # an install tells at each look how far it is
             self._phase, self._ready_at = phase, await self._told(row, replaces)
         return self._ready_at
-
-    def forget(self) -> None:
-        """The model serves: should it start again, that is to be told anew."""
-        self._phase = None
 
     async def _told(self, row: Row, replaces: bool) -> float | None:
         try:
