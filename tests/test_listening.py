@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from model_manager.errors import SettingsError
 from model_manager.listening import own_token
 
 
@@ -18,3 +19,19 @@ def test_a_token_that_others_could_read_is_closed_again(
         assert own_token("127.0.0.1", tmp_path) == (token, path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert str(path) in caplog.text and token not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("host", "starts"),
+    [
+        ("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True),
+        ("0.0.0.0", False), ("::", False), ("10.0.0.7", False), ("models.example.com", False), ("", False),
+    ],
+)  # fmt: skip
+def test_u1_without_a_token_it_starts_on_loopback_only(tmp_path: Path, host: str, starts: bool) -> None:
+    if starts:
+        assert len(own_token(host, tmp_path)[0]) >= 43
+    else:
+        with pytest.raises(SettingsError, match="can be reached from outside"):
+            own_token(host, tmp_path)
+        assert not (tmp_path / "token").exists()
