@@ -21,7 +21,7 @@ def section(title: str) -> str:
 
 def test_paths_that_are_named_exist() -> None:
     known = {path for _, path in ROUTES} | OF_THE_APPLICATION
-    named = {path for path in re.findall(r"`(?:[A-Z]+ )?(/[a-z0-9/{}._]*)", PAGE) if path != "/"}
+    named = {path for path in re.findall(r"`(?:[A-Z]+ )?(/[a-z0-9/{}._-]*)", PAGE) if path != "/"}
     assert {re.sub(r"\{id\}", "{}", path) for path in named} <= {
         re.sub(r"\{(?!slot)\w+\}", "{}", path) for path in known
     }
