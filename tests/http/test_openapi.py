@@ -22,7 +22,7 @@ async def test_it_is_valid(document: Any) -> None:
 async def test_it_names_every_route(document: Any) -> None:
     assert set(document["paths"]) == {
         "/healthz", "/things", "/things/{name}/info", "/notes", "/conflict", "/broken", "/encoded", "/v1/ask",
-        "/stream", "/openapi.json",
+        "/stream", "/openapi.json", "/docs",
     }  # fmt: skip
     assert set(document["paths"]["/things"]) == {"get", "post"}
 

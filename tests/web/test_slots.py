@@ -26,7 +26,7 @@ async def test_slots_say_what_is_wanted_and_what_serves(client: Client) -> None:
 
 
 async def test_an_unknown_slot_is_a_problem(client: Client) -> None:
-    for path in ("/slots/third", "/slots/third/logs", "/slots/third/logs?follow=1"):
+    for path in ("/slots/third", "/slots/third/logs"):
         problem(await client.get(path), 404, "not_found")
 
 
