@@ -108,6 +108,7 @@ def _is_tagged(route: Route) -> bool:
 def _responses(route: Route, schema_of: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     if route.signature.returns is NoReturn:
         yield str(route.status), {"$ref": "#/components/responses/Problem"}
+        yield "default", {"$ref": "#/components/responses/Problem"}
         return
     content: dict[str, Any] = {}
     if usual := [schema_of[kind] for kind in _usual(route)]:
