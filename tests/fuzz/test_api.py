@@ -25,8 +25,6 @@ from tests.house import House
 
 DESCRIBED = document(routes(None), title="x", version="1", others=gateway.described())
 DESCRIPTION = msgspec.json.decode(msgspec.json.encode(DESCRIBED))
-    msgspec.json.encode(document(routes(None), title="x", version="1", others=gateway.described()))
-)
 SCHEMA = schemathesis.openapi.from_dict(DESCRIPTION)
 
 # The service runs in a thread of this process and uses `random` of its own, which Hypothesis takes for the test's.
