@@ -72,14 +72,14 @@ class Processes:
 
 
 def _below(pid: int) -> Iterator[int]:
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found = children.read_text().split()
-        except OSError:
-            continue
-        for child in map(int, found):
-            yield child
-            yield from _below(child)
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        found = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:  # it ended
+        return
+    for child in found:
+        yield child
+        yield from _below(child)
 
 
 @contextmanager
