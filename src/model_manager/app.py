@@ -200,6 +200,7 @@ class _House:
     async def aclose(self, seconds: float) -> None:
         """Streams, HTTP, loops, children, jobs; whatever is not done in time is left to the operating system."""
         self.closing.set()
+        self.parts.targets.stop_waiting()
         self.parts.events.close()
         if self.reading is not None:
             self.reading.cancel()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from model_manager.relay import Relay
 from model_manager.serving.targets import Target
 from tests.gateway.serving import Slots, behind, serving
 from tests.house import House, house_settings, open_house, runtime, write_catalog, write_runtimes
@@ -190,3 +191,19 @@ async def test_w11_after_a_spike_of_failures_the_pool_serves_again() -> None:
         upstream.talk = ever
         after = await asyncio.gather(*(gateway.ask({}) for _ in range(50)))
         assert {answer.status for answer in after} == {200}
+
+
+async def test_a_service_that_ends_does_not_wait_for_those_who_wait(tmp_path: Path) -> None:
+    relay = Relay()
+    async with house(tmp_path, {"a": "never-ready"}, activation_timeout=60.0) as h:
+        await h.activate("a")
+        await until(lambda: h.parts.targets.names())
+        url = f"{h.service.url}/v1/chat/completions"
+        asking = asyncio.create_task(relay.json("POST", url, key=h.service.token, payload={"messages": []}))
+        await until(lambda: h.parts.targets.waiting("active-llm") == 1)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+    status, answer = await asking
+    assert (status, answer["error"]["code"]) == (503, "unavailable")
+    assert loop.time() - began < 5
+    await relay.aclose()

@@ -320,3 +320,12 @@ async def test_w8_a_thousand_clients_that_leave_while_they_wait_free_their_place
     targets.open(GOOD)
     assert set(await asyncio.gather(*again)) == {GOOD}
     await until(lambda: targets.in_flight("main") == 0)
+
+
+async def test_nobody_waits_for_a_service_that_ends() -> None:
+    targets = switching(wait=60)
+    (task,) = await asked(targets, "main")
+    targets.stop_waiting()
+    for late in (task, targets.wait_for("main")):
+        with pytest.raises(OnItsWay):
+            await asyncio.wait_for(late, 1)

@@ -107,6 +107,7 @@ class Targets:
         self._default = default_slot
         self._slots = frozenset((default_slot, *slots))
         self._wait, self._queue = wait, queue
+        self._stopping = False
         self._entry_of = entry_of
         self._targets: dict[str, Target] = {}
         self._by_name: dict[str, Target] = {}
@@ -121,9 +122,6 @@ class Targets:
     def open(self, target: Target) -> None:
         """Requests for any of its names go there from now on."""
         self._targets[target.slot] = target
-        gone = self._gave_up.get(target.slot)
-        if gone is not None and gone.coming.model_id == target.model_id:
-            del self._gave_up[target.slot]
         self._changed()
 
     def close(self, slot: str) -> None:
@@ -149,6 +147,11 @@ class Targets:
         """
         if slot in self._coming:
             self._gave_up[slot] = GaveUp(self._coming[slot], reason)
+
+    def stop_waiting(self) -> None:
+        """The service ends: who waits is told to come back, now and from now on."""
+        self._stopping, self._wait = True, 0.0
+        self._changed()
 
     def get(self, slot: str) -> Target | None:
         return self._targets.get(slot)
@@ -188,7 +191,7 @@ class Targets:
             try:
                 return self.find(model, only)
             except OnItsWay:
-                if asyncio.get_running_loop().time() >= deadline:
+                if self._stopping or asyncio.get_running_loop().time() >= deadline:
                     raise
             except NotFound as gone:
                 raise Unavailable(gone.sentence, gone.hint) from gone
