@@ -5,18 +5,16 @@ streams, HTTP, loops, children, jobs, state.
 """
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from model_manager import __version__, gateway, logs
@@ -30,7 +28,8 @@ from model_manager.events import EventLog
 from model_manager.http.application import application
 from model_manager.http.auth import Auth
 from model_manager.http.connections import Connections, Limits
-from model_manager.http.protocol import bounded
+from model_manager.http.server import HttpServer
+from model_manager.http.tls import Certificate, certificate
 from model_manager.jobs.job import Job, WorkerSpec
 from model_manager.jobs.queue import Jobs
 from model_manager.jobs.work import work_of
@@ -114,15 +113,16 @@ async def running(settings: Settings) -> AsyncIterator[RunningService]:
     token, made_here = read_token(settings), None
     if token is None:
         token, made_here = own_token(settings.host, settings.state_path)
+    secured = certificate(settings.tls_cert_file, settings.tls_key_file)
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listen(settings.host, settings.server_port))
         database = await Database.open(settings.state_path)
         stack.push_async_callback(database.aclose)
         house = await _build(settings, database, token, settings.api_token_file or made_here)
         stack.push_async_callback(house.aclose, settings.shutdown_timeout)
-        url = url_of(settings.host, listener)
+        url = url_of(settings.host, listener, "https" if secured else "http")
         asgi = house.application(settings)
-        server = asyncio.create_task(house.http(listener, asgi, settings), name="http")
+        server = asyncio.create_task(house.http(listener, asgi, secured, settings), name="http")
         house.serving_http = server
         house.start()
         if made_here is not None:
@@ -172,15 +172,12 @@ class _House:
         )
         return served if self.traces is None else self.traces.requests_of(served)
 
-    async def http(self, listener: socket.socket, asgi: ASGIApp, settings: Settings) -> None:
+    async def http(
+        self, listener: socket.socket, asgi: ASGIApp, secured: Certificate | None, settings: Settings
+    ) -> None:
         limits = Limits(settings.max_connections, settings.max_connections_per_client)
-        self.server = HttpServer(
-            uvicorn.Config(
-                asgi, http=bounded(Connections(limits)), ws="none", lifespan="off", log_config=None, access_log=False,
-                server_header=False, proxy_headers=False,
-                timeout_graceful_shutdown=max(1, int(settings.shutdown_timeout)),
-            )
-        )  # fmt: skip
+        patience = max(1, int(settings.shutdown_timeout))
+        self.server = HttpServer(asgi, Connections(limits), secured, patience=patience)
         connections = self.server.server_state.connections
         self.parts.connections = lambda: len(connections)
         await self.server.serve(sockets=[listener])
@@ -220,14 +217,6 @@ class _House:
         if self.traces is not None:
             await self.traces.aclose()
         self.watchdog.close()
-
-
-class HttpServer(uvicorn.Server):
-    """uvicorn without its own signal handling: the service decides in which order things end."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 async def _build(settings: Settings, database: Database, token: str, token_path: Path | None) -> _House:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from model_manager.http.connections import Connections, Limits
+from model_manager.http.tls import Certificate
 from tests.http.live import serving
 
 HOST = b"Host: 127.0.0.1\r\n"
@@ -81,13 +83,18 @@ class Server:
         self.port, self.echo, self.connections = port, echo, connections
         self._peers: list[Peer] = []
 
-    async def peer(self, data: bytes = b"", *, buffer: int | None = None) -> Peer:
+    async def peer(
+        self, data: bytes = b"", *, buffer: int | None = None, tls: ssl.SSLContext | None = None
+    ) -> Peer:
         connection = socket.socket()
         if buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         connection.setblocking(False)
         await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", self.port))
-        peer = Peer(*await asyncio.open_connection(sock=connection, limit=1 << 16))
+        name = None if tls is None else "127.0.0.1"
+        peer = Peer(
+            *await asyncio.open_connection(sock=connection, limit=1 << 16, ssl=tls, server_hostname=name)
+        )
         self._peers.append(peer)
         peer.send(data)
         return peer
@@ -102,9 +109,11 @@ class Server:
 
 
 @asynccontextmanager
-async def echoing(limits: Limits | None = None, answer: bytes = b"ok") -> AsyncIterator[Server]:
+async def echoing(
+    limits: Limits | None = None, answer: bytes = b"ok", certificate: Certificate | None = None
+) -> AsyncIterator[Server]:
     echo, connections = Echo(answer), Connections(limits)
-    async with serving(echo, connections) as client:
+    async with serving(echo, connections, certificate) as client:
         assert client.base_url.port is not None
         server = Server(client.base_url.port, echo, connections)
         try:

@@ -6,18 +6,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx2
-import uvicorn
 from starlette.types import ASGIApp
 
 from model_manager.http.connections import Connections
-from model_manager.http.protocol import bounded
+from model_manager.http.server import HttpServer
+from model_manager.http.tls import Certificate
 from tests.waiting import until
 
 TOKEN = "s3cret-of-the-tests"
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, connections: Connections | None = None) -> AsyncIterator[httpx2.AsyncClient]:
+async def serving(
+    app: ASGIApp, connections: Connections | None = None, certificate: Certificate | None = None
+) -> AsyncIterator[httpx2.AsyncClient]:
     """A client whose base URL is the application's; the server stops with the block.
 
     uvicorn's own `serve` wakes up ten times a second, at its start and at its end: too slow for many small tests.
@@ -25,13 +27,14 @@ async def serving(app: ASGIApp, connections: Connections | None = None) -> Async
     # With its protocol named, or asyncio does not switch Nagle's algorithm off: 40 ms an answer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=bounded(connections), ws="none", lifespan="off", log_config=None)
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
+    listener.listen(1024)
+    listener.setblocking(False)
+    server = HttpServer(app, connections or Connections(), certificate)
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
     await server.startup(sockets=[listener])
     try:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        url = f"http{'' if certificate is None else 's'}://127.0.0.1:{listener.getsockname()[1]}"
         async with httpx2.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=20) as client:
             yield client
     finally:
