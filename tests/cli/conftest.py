@@ -33,6 +33,12 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Where contexts are kept in these tests."""
+    return tmp_path / "config" / "model-manager"
+
+
+@pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run `model-manager` with these arguments, in this process."""
 

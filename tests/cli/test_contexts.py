@@ -16,12 +16,6 @@ PROD, TEST, ELSEWHERE = "https://prod.example", "https://test.example", "http://
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
-    """Where contexts are kept in these tests."""
-    return tmp_path / "config" / "model-manager"
-
-
-@pytest.fixture
 def contexts(run: Run, tmp_path: Path) -> None:
     for name, url in (("prod", PROD), ("test", TEST)):
         (tmp_path / name).write_text(f"{name}-token\n")

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -189,9 +190,24 @@ def test_every_command_beside_it(beside: Path, run: Run, tmp_path: Path) -> None
     assert "demo" in ok("activations", "show", activation)
     assert run("activations", "cancel", activation).code == 1
     assert "model_activated" in ok("history")
+    assert "model_activated" in ok("events", "--no-follow", "--since", "1h", "--kind", "model_activated")
+    assert ok("slots", "-o", "name") == "active-llm\n"
+    assert "Next: nothing; it serves." in ok("why")
+    assert "serves in" in ok("forecast", "demo")
+    assert "STATE_PATH" in ok("settings")
+    assert ok("health") == "ready\n"
+    ok("metrics")
+    ok("slots", "show", "active-llm")
+    assert activation in ok("slots", "activations", "active-llm")
+    entry = str(beside / "catalog" / "models" / "demo.json")
+    assert '"InferenceService"' in ok("catalog", "preview", entry)
+    assert "pass" in ok("catalog", "validate", entry)
+    assert ok("support-bundle", "-o", str(tmp_path / "bundle.zip")).startswith("Wrote")
+    assert zipfile.is_zipfile(tmp_path / "bundle.zip")
     assert ok("logs", "-n", "3") != ""
     assert ok("run", "demo", "hello").startswith("Hello! I am the demo model")
     assert ok("run", "demo-pirate", "hello").startswith("Ahoy!")
+    assert "demo-pirate is active" in ok("slots", "set", "active-llm", "demo-pirate")
     assert "demo-pirate is active" in ok("activate", "demo-pirate")
     assert run("weights", "delete", "demo-pirate").code == 1
     assert "Deleted" in ok("weights", "delete", "demo")
@@ -205,7 +221,50 @@ def test_every_command_beside_it(beside: Path, run: Run, tmp_path: Path) -> None
     assert "Slot active-llm is empty now." in ok("deactivate")
     assert "Nothing was active in slot active-llm." in ok("deactivate")
     assert "active-llm: empty." in ok("status")
+    assert "Slot active-llm is empty now." in ok("slots", "clear", "active-llm")
     assert run("chat").code == 5
+
+
+def test_a_token_that_may_only_read(beside: Path, run: Run, tmp_path: Path) -> None:
+    """Issued, used through a context, refused what it may not, and revoked."""
+    url = json.loads((beside / "service.json").read_text())["url"]
+    (tmp_path / "secret").write_text(
+        run("token", "create", "looker", "--scope", "read", "--expires", "1d").out
+    )
+    assert run("context", "add", "ro", "--url", url, "--token-file", str(tmp_path / "secret")).code == 0
+    assert "token:looker" in run("token", "current", "-c", "ro").out
+    assert run("status", "-c", "ro").code == 0
+    for refused in (("deactivate",), ("token",), ("support-bundle", "-o", str(tmp_path / "x.zip"))):
+        code, _, err = run(*refused, "-c", "ro")
+        assert code == 4
+        assert "token:looker has scope read." in err
+        assert f"The token is from {tmp_path / 'secret'}, the token file of context ro." in err
+    assert run("token", "revoke", "looker").code == 0
+    code, _, err = run("deactivate", "-c", "ro")
+    assert code == 4
+    assert "was revoked" in err
+    (tmp_path / "secret").write_text("wrong")
+    assert run("deactivate", "-c", "ro").code == 4
+
+
+def test_a_service_that_was_killed(state: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = subprocess.Popen([*PROGRAM, "serve", "--server-port", "0"], stderr=subprocess.DEVNULL)
+    until_sync(lambda: (state / "service.json").exists() or program.poll() is not None, timeout=30)
+    monkeypatch.setenv("MODEL_MANAGER_URL", json.loads((state / "service.json").read_text())["url"])
+    until_sync(lambda: run("health").code == 0)
+    with subprocess.Popen([*PROGRAM, "events"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as follower:
+        assert follower.stdout and follower.stderr
+        run("catalog", "refresh")
+        until_sync(lambda: run("weights", "install", "demo", "--no-wait").code == 0)
+        assert follower.stdout.readline() != b""
+        program.kill()
+        program.wait(10)
+        assert b"Trying again." in follower.stderr.readline()
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait(10) == 130
+    code, _, err = run("status")
+    assert code == 3
+    assert "does not answer" in err
 
 
 def test_serve_ends_on_term(state: Path, tmp_path: Path) -> None:

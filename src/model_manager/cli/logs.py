@@ -50,8 +50,6 @@ def show_log(session: Session, slot: str, follow: bool, lines: int) -> None:
             output.say(line)
         return
     accept = {"Accept": "text/event-stream"}
-    with session.client.stream(
-        "GET", "slots", slot, "logs", headers=accept, lines=lines
-    ) as answer:
+    with session.client.stream("GET", "slots", slot, "logs", headers=accept, lines=lines) as answer:
         for message in messages(answer):
             output.say(json.loads(message.data)["line"])

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from model_manager.cli import exit_codes, output
+from model_manager.cli.plain import lighten
 
 HELP = """Decides which AI model is being served, and makes it so.
 
@@ -62,6 +63,10 @@ COMMANDS = {
 """The module of each command, and its summary once more: the help of all needs neither import nor making any."""
 
 
+PYDANTIC = "Value error, "
+"""What it begins its sentences with, which say the same without."""
+
+
 class Commands(MutableMapping[str, Command]):
     """The commands by name, each made when it is asked for."""
 
@@ -92,8 +97,11 @@ def _make(name: str, module: str) -> Command:
     if hasattr(found, "add_to"):
         single = typer.Typer(rich_markup_mode=None, add_completion=False)
         found.add_to(single)
-        return get_group(single).commands[name]
-    return get_group(found.app)
+        return lighten(get_group(single).commands[name])
+    group = lighten(get_group(found.app))
+    for command in group.commands.values():
+        lighten(command)
+    return group
 
 
 class Program(TyperGroup):
@@ -105,10 +113,9 @@ class Program(TyperGroup):
 
 
 def build() -> Program:
-    commands = cast(
-        dict[str, Command], Commands()
-    )  # what is asked for is a mapping, whatever the signature says
-    return Program(
+    # A mapping is what is needed, whatever the signature says.
+    commands = cast(dict[str, Command], Commands())
+    program = Program(
         name="model-manager",
         commands=commands,
         help=HELP,
@@ -116,6 +123,7 @@ def build() -> Program:
         rich_markup_mode=None,
         no_args_is_help=True,
     )
+    return lighten(program)
 
 
 def run(arguments: list[str]) -> int:
@@ -135,7 +143,7 @@ def _misused(error: ClickException) -> None:
     if isinstance(error, NoArgsIsHelpError):
         error.show()
         return
-    output.note(f"error: {error.format_message()}")
+    output.note(f"error: {error.format_message().replace(PYDANTIC, '')}")
     if not (isinstance(error, UsageError) and error.ctx):
         return
     if isinstance(error, NoSuchOption) and error.ctx.parent is None:
