@@ -39,6 +39,12 @@ async def test_a_house_at_work_in_numbers(client: Client, house: House) -> None:
     }  # fmt: skip
     assert found["model_manager_activations_total", "active", "active-llm"] == 1
     assert found["model_manager_activations_total", "failed", "second"] == 1
+    assert found["model_manager_activation_phase_seconds_count", "verifying", "active-llm"] == 1
+    assert found["model_manager_gateway_requests_total", "/v1/chat/completions", "active-llm", "200"] == 1
+    assert (
+        found["model_manager_gateway_time_to_first_token_seconds_count", "/v1/chat/completions", "active-llm"]
+        == 1
+    )
     assert found["model_manager_jobs_unfinished", "weight_install", "running"] == 0
     assert found["model_manager_catalog_entries",] == 4
     assert found["model_manager_catalog_problems",] == 1
