@@ -10,6 +10,7 @@ from sqlite3 import Connection
 
 from msgspec import Struct, field
 
+from model_manager import logs
 from model_manager.catalog.catalog import Catalog
 from model_manager.catalog.entry import Entry
 from model_manager.catalog.snapshot import CatalogItem, Snapshot
@@ -152,6 +153,7 @@ async def activate(parts: Parts, model_id: str, *, slot: str | None = None, acto
         return draft.id
 
     activation_id = await parts.database.write(write)
+    logs.activation_id.set(activation_id)
     parts.loops[draft.slot].poke()
     return await get_activation(parts, activation_id)
 
