@@ -15,7 +15,7 @@ import httptools
 import uvicorn
 import uvloop
 
-from model_manager.gateway import Target, routes
+from model_manager.gateway import Shortcut, Target, routes
 from model_manager.http.application import application
 from model_manager.http.auth import Auth
 from model_manager.http.protocol import bounded
@@ -259,18 +259,20 @@ class RawServer(Exchanges):
 # ── the gateway ──────────────────────────────────────────────────────────────────────────────
 
 
-def gateway(port: int) -> Any:
-    """As the service builds it: token, several slots and aliases, metrics."""
-    targets, metrics = Targets("active-llm"), Metrics()
+def gateway(port: int) -> tuple[Any, Any]:
+    """The application and the protocol, as the service builds them: token, several slots and aliases, metrics."""
+    targets, metrics, relay = Targets("active-llm"), Metrics(), Relay()
+    shortcut = Shortcut(targets, relay, observe=metrics.gateway, observe_http=metrics.request)
     for number, slot in enumerate(("active-llm", "embedder", "coder")):
         names = (MODEL, "gpt-4o-mini") if slot == "active-llm" else (f"{slot}-alias",)
         targets.open(
             Target(slot, f"http://127.0.0.1:{port}", "a-key", f"served-{number}", f"model-{number}", names)
         )
-    return application(
+    app = application(
         [route for noun in NOUNS for route in noun.ROUTES], version="0", auth=Auth(Keyring(TOKEN), loopback=False), closing=asyncio.Event(),
-        others=routes(targets, Relay(), observe=metrics.gateway), observe=metrics.request,
+        others=routes(targets, relay, observe=metrics.gateway, shortcut=shortcut), observe=metrics.request,
     )  # fmt: skip
+    return app, bounded(shortcut=shortcut)
 
 
 # ── processes ────────────────────────────────────────────────────────────────────────────────
@@ -300,7 +302,8 @@ async def run(name: str, listener: socket.socket, port: int) -> None:
     elif name == "aiohttp in ASGI":
         await serve_asgi(with_aiohttp(port), listener, "httptools")
     else:
-        await serve_asgi(gateway(port), listener, bounded())
+        app, protocol = gateway(port)
+        await serve_asgi(app, listener, protocol)
 
 
 def process(name: str, core: int, listener: socket.socket, port: int) -> None:

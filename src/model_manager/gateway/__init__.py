@@ -3,6 +3,7 @@
 from model_manager.gateway.described import described
 from model_manager.gateway.routes import routes
 from model_manager.gateway.shapes import error_response
+from model_manager.gateway.shortcut import Shortcut
 from model_manager.serving.targets import Target, Targets
 
-__all__ = ["Target", "Targets", "described", "error_response", "routes"]
+__all__ = ["Shortcut", "Target", "Targets", "described", "error_response", "routes"]

@@ -10,6 +10,8 @@ from model_manager.serving.targets import Target
 
 Headers = list[tuple[bytes, bytes]]
 
+Pairs = tuple[tuple[bytes, bytes], ...]
+
 _TO_SERVER = frozenset({b"accept", b"accept-encoding", b"traceparent", b"tracestate", b"user-agent"})
 
 _NOT_TO_CLIENT = frozenset(
@@ -27,13 +29,16 @@ _NOT_TO_CLIENT = frozenset(
 )
 
 
-def to_server(headers: Iterable[tuple[bytes, bytes]], target: Target) -> Headers:
-    """The client's headers that concern the answer, and the server's own key."""
-    kept = [(name, value) for name, value in headers if name in _TO_SERVER]
-    kept.append((b"content-type", b"application/json"))
-    if target.key:
-        kept.append((b"authorization", b"Bearer " + target.key.encode("utf-8")))
-    return kept
+def from_client(headers: Iterable[tuple[bytes, bytes]]) -> Pairs:
+    """The client's headers that concern the answer."""
+    return (*(pair for pair in headers if pair[0] in _TO_SERVER), (b"content-type", b"application/json"))
+
+
+def to_server(headers: Pairs, target: Target) -> Pairs:
+    """What `from_client` left, and the server's own key."""
+    if not target.key:
+        return headers
+    return (*headers, (b"authorization", b"Bearer " + target.key.encode("utf-8")))
 
 
 def to_client(headers: Headers, target: Target) -> Headers:

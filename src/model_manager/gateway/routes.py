@@ -5,8 +5,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from model_manager.errors import MethodNotAllowed
 from model_manager.gateway.listing import Models
-from model_manager.gateway.passing import Observe, Passage
+from model_manager.gateway.passing import Passage
 from model_manager.gateway.shapes import shape_of
+from model_manager.gateway.shortcut import Shortcut
+from model_manager.gateway.telling import Observe
 from model_manager.relay import Relay
 from model_manager.serving.targets import Targets
 
@@ -25,17 +27,23 @@ PASSED_ON = {
 
 
 def routes(
-    targets: Targets, relay: Relay, *, observe: Observe | None = None, **timeouts: float
+    targets: Targets,
+    relay: Relay,
+    *,
+    observe: Observe | None = None,
+    shortcut: Shortcut | None = None,
+    **timeouts: float,
 ) -> list[BaseRoute]:
     """`/v1/…` for a Starlette router. `timeouts` in seconds: `first_byte_timeout`, `idle_timeout`, …"""
     models = Models(targets)
+    passages = {
+        path: Passage(path, targets, relay, observe=observe, shortcut=shortcut, **timeouts)
+        for path in PASSED_ON
+    }
     return [
         Route("/v1/models", _Only("GET", models)),
         Route("/v1/models/{model:path}", _Only("GET", models)),
-        *(
-            Route(path, _Only("POST", Passage(path, targets, relay, observe=observe, **timeouts)))
-            for path in PASSED_ON
-        ),
+        *(Route(path, _Only("POST", passage)) for path, passage in passages.items()),
     ]
 
 

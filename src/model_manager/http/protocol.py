@@ -9,7 +9,7 @@ import math
 from typing import Any, ClassVar
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from model_manager.errors import InvalidRequest, ModelManagerError
 from model_manager.http.connections import Connections, Place
@@ -22,6 +22,7 @@ from model_manager.http.refusals import (
     VersionNotSupported,
     refusal,
 )
+from model_manager.http.shortcut import Shortcut, ShortcutProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a request's line and headers, and of trailers and chunk sizes between two pieces of its body."""
@@ -45,7 +46,7 @@ _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _WATCHED_FIELDS = frozenset({b"host", b"expect", b"transfer-encoding"})
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(ShortcutProtocol):
     """One connection. Refusals are problems like those of the API, and end it."""
 
     _crowd: ClassVar[Connections]
@@ -301,9 +302,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self.write_by = self._crowd.now + self._limits.stall_seconds
 
 
-def bounded(connections: Connections | None = None) -> type[BoundedProtocol]:
+def bounded(
+    connections: Connections | None = None, shortcut: Shortcut | None = None
+) -> type[BoundedProtocol]:
     """The protocol of one server, counting in `connections`. A class, since that is what uvicorn takes."""
-    return type("Bounded", (BoundedProtocol,), {"_crowd": connections or Connections()})
+    own = {"_crowd": connections or Connections(), "shortcut": shortcut}
+    return type("Bounded", (BoundedProtocol,), own)
 
 
 def _too_large() -> HeadTooLarge:

@@ -75,6 +75,11 @@ class Response:
         self.silent_at = inf if call is None else self._loop.time() + self._patience
 
     @property
+    def failed(self) -> bool:
+        """Whether the answer broke off; waiting for more tells why."""
+        return self._error is not None
+
+    @property
     def is_whole(self) -> bool:
         """Whether the answer is here to its end, so that `take` gives all of it."""
         return self._ended
