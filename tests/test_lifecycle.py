@@ -178,7 +178,7 @@ def test_p10_model_servers_see_no_token_of_ours(tmp_path: Path) -> None:
         until_sync(lambda: _answers(port), 20)
         body = json.dumps({"id": "a"}).encode()
         request = (
-            b"POST /models/activate?wait=20 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer planted-api-token\r\n"
+            b"POST /models/activate?wait=20 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer planted-api-token\r\n"
             b"Content-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s"
             % (len(body), body)
         )
@@ -238,7 +238,7 @@ def _exchange(port: int, request: bytes) -> bytes:
 
 def _answers(port: int) -> bool:
     try:
-        return b" 200 " in _exchange(port, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        return b" 200 " in _exchange(port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     except OSError:
         return False
 
