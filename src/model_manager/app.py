@@ -84,8 +84,8 @@ def serve(settings: Settings) -> int:
 
 async def _serve(settings: Settings) -> int:
     async with running(settings) as service:
-        log.info("Model Manager %s listens on %s", __version__, service.url)
         stop_on_signals(service.stop)
+        log.info("Model Manager %s listens on %s", __version__, service.url)
         await service.stop.wait()
         log.info("stopping")
     return 0

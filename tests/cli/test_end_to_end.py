@@ -268,9 +268,10 @@ def test_a_service_that_was_killed(state: Path, run: Run, monkeypatch: pytest.Mo
 
 
 def test_serve_ends_on_term(state: Path, tmp_path: Path) -> None:
-    with (tmp_path / "log").open("w") as log:
+    said = tmp_path / "log"
+    with said.open("w") as log:
         program = subprocess.Popen([*PROGRAM, "serve", "--server-port", "0"], stdout=log, stderr=log)
-    until_sync(lambda: (state / "service.json").exists() or program.poll() is not None, timeout=30)
+    until_sync(lambda: "listens on" in said.read_text() or program.poll() is not None, timeout=30)
     program.terminate()
     assert program.wait(30) == 0
-    assert "Traceback" not in (tmp_path / "log").read_text()
+    assert "Traceback" not in said.read_text()
