@@ -1,5 +1,7 @@
 """`/healthz`: the process answers. `/readyz`: it can do its work, or why not. `/metrics`: its numbers."""
 
+import asyncio
+
 from msgspec import Struct
 from starlette.responses import Response
 
@@ -42,7 +44,8 @@ async def readyz(parts: Parts) -> Reply[Readiness]:
 
 async def metrics(parts: Parts, request: Request) -> Response:
     """The service's numbers, as Prometheus reads them."""
-    exposition = expose(parts.metrics, await read_gauges(parts), request.header("accept") or "")
+    gauges, accept = await read_gauges(parts), request.header("accept") or ""
+    exposition = await asyncio.to_thread(expose, parts.metrics, gauges, accept)
     return Response(exposition.body, headers={"content-type": exposition.content_type})
 
 
