@@ -158,6 +158,9 @@ def _table(group: str, *rows: tuple[Any, ...], **common: Any) -> tuple[Setting, 
     return tuple(Setting(row[0], row[1], row[2], row[3], row[4], group, *row[5:], **common) for row in rows)
 
 
+CLIENT = "Command line"
+"""The group of what only the commands that ask a service read: `serve` has no flags for it."""
+
 SETTINGS: tuple[Setting, ...] = (
     *_table(
         "Service",
@@ -187,8 +190,6 @@ SETTINGS: tuple[Setting, ...] = (
         ("tls_key_file", "MODEL_MANAGER_TLS_KEY_FILE", folder, "", "Its private key (PEM)"),
         ("max_connections", "MODEL_MANAGER_MAX_CONNECTIONS", count, "4096", "Connections that are held at the same time"),
         ("max_connections_per_client", "MODEL_MANAGER_MAX_CONNECTIONS_PER_CLIENT", count, "1024", "Connections that one address may hold"),
-        ("url", "MODEL_MANAGER_URL", str, "", "Where the command line finds the service; by default the one running on the state folder"),
-        ("context", "MODEL_MANAGER_CONTEXT", str, "", "Which of its contexts the command line uses where no URL is given; by default the one chosen by `context use`"),
     ),
     *_table(
         "Catalog",
@@ -231,6 +232,11 @@ SETTINGS: tuple[Setting, ...] = (
     *_table(
         "Telemetry",
         ("otel_endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", str, "", "Where OpenTelemetry traces are sent (OTLP over HTTP); unset sends none"),
+    ),
+    *_table(
+        CLIENT,
+        ("url", "MODEL_MANAGER_URL", str, "", "Where the command line finds the service; by default the one running on the state folder"),
+        ("context", "MODEL_MANAGER_CONTEXT", str, "", "Which of its contexts the command line uses where no URL is given; by default the one chosen by `context use`"),
     ),
     *_table(
         "History",

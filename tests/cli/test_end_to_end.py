@@ -119,13 +119,17 @@ def test_a_quickstart_that_fails_offers_no_chat(state: Path, tmp_path: Path) -> 
     assert "Next" not in quickstart.said.read_text()
 
 
-def test_a_second_start_only_chats(state: Path, tmp_path: Path) -> None:
+def test_a_second_start_only_chats(state: Path, tmp_path: Path, run: Run) -> None:
     quickstart = Quickstart(state, tmp_path / "said")
     assert quickstart.stop() == 0
     assert "Stopping." in quickstart.said.read_text()
     assert not (state / "service.json").exists()
     assert processes_of(state) == []
+    assert "MODEL_MANAGER_CONTEXT" not in quickstart.said.read_text()
+    run("context", "add", "prod", "--url", "https://prod.example")
+    run("context", "use", "prod")
     again = Quickstart(state, tmp_path / "said again")
+    assert "export MODEL_MANAGER_CONTEXT=local" in again.said.read_text()
     assert "Weights of" not in again.said.read_text()
     assert "Yes, it works." in again.said.read_text()
     assert again.stop() == 0

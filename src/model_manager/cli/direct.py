@@ -7,9 +7,9 @@ Whatever is not plainly a setting's flag and its value (help, mistakes, a flag g
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_manager.settings import SETTINGS, load
+from model_manager.settings import CLIENT, SETTINGS, load
 
-FLAGS = {row.flag: row.name for row in SETTINGS} | {"--config": "config"}
+FLAGS = {row.flag: row.name for row in SETTINGS if row.group != CLIENT} | {"--config": "config"}
 
 
 def serve_flags(arguments: Sequence[str]) -> dict[str, str] | None:

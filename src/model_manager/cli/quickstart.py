@@ -21,9 +21,10 @@ from model_manager import app, logs
 from model_manager.cli import exit_codes, output
 from model_manager.cli.address import running
 from model_manager.cli.client import Client
+from model_manager.cli.contexts import LOCAL, Contexts
 from model_manager.cli.walk import Walk, step
 from model_manager.errors import Conflict, ModelManagerError, SettingsError
-from model_manager.settings import Settings
+from model_manager.settings import Settings, config_home
 
 
 class _Stopped(Exception):
@@ -139,6 +140,8 @@ def _say_next(settings: Settings, service: app.RunningService) -> None:
     output.say("Next, in another terminal:\n")
     if settings.origins.get("state_path") != "default":
         output.say(f"  export STATE_PATH={shlex.quote(str(state))}")
+    if Contexts(config_home()).current != LOCAL:
+        output.say(f"  export MODEL_MANAGER_CONTEXT={LOCAL}")
     output.facts(
         (
             (f"  {command} chat", "talk to it"),

@@ -11,9 +11,11 @@ import typer
 from model_manager import __version__
 from model_manager.cli import output
 from model_manager.cli.command import Debug, LocalSession, local_command
-from model_manager.settings import SETTINGS, Setting, Settings, load
+from model_manager.settings import CLIENT, SETTINGS, Setting, Settings, load
 
 Start = Callable[..., int]
+
+ROWS = tuple(row for row in SETTINGS if row.group != CLIENT)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,17 +42,17 @@ Config = Annotated[
 
 
 def with_settings(function: Start) -> Callable[..., int]:
-    """A command that is handed the loaded Settings first, and gains a flag for every row of the table."""
+    """A command that is handed the loaded Settings first, and gains a flag for every row that the service reads."""
 
     @functools.wraps(function)
     def command(*, config: Path | None, debug: bool, **values: Any) -> int:
-        flags = {row.name: values.pop(row.name) for row in SETTINGS}
+        flags = {row.name: values.pop(row.name) for row in ROWS}
         given = {name: value for name, value in flags.items() if value is not None}
         return function(load(given, config=config), **values)
 
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    parameters += [_keyword("config", Config, None), _keyword("debug", Debug, False), *map(_flag, SETTINGS)]
+    parameters += [_keyword("config", Config, None), _keyword("debug", Debug, False), *map(_flag, ROWS)]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
