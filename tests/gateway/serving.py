@@ -5,17 +5,18 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 
-from model_manager.gateway import error_response, routes
+from model_manager.gateway import Shortcut, error_response, routes
 from model_manager.http.application import application
 from model_manager.http.auth import Auth
+from model_manager.http.protocol import bounded
 from model_manager.relay import Relay
 from model_manager.serving.targets import Coming, Only, Target, Targets
 from model_manager.tokens import Keyring
-from tests.relay.upstream import Talk, Upstream
+from tests.relay.upstream import OK, Peer, Talk, Upstream
 
 CHAT = "/v1/chat/completions"
 
@@ -125,22 +126,36 @@ class Client:
         self.writer.transport.abort()
 
 
+Way = Literal["any server", "own server", "known head"]
+"""By ASGI's `send`; past it; and past ASGI altogether, as a request whose head was seen before."""
+
+WAY: Way = "own server"
+
+
 @asynccontextmanager
 async def serving(slots: Slots, **timeouts: float) -> AsyncIterator[Gateway]:
     """Serve the gateway on a port of its own."""
     relay = Relay()
+    of_relay = {name: value for name, value in timeouts.items() if name != "slow_reader_timeout"}
     listener = socket.create_server(("127.0.0.1", 0))
     gateway = Gateway(listener.getsockname()[1], slots)
+    shortcut = None
+    if WAY == "known head":
+        shortcut = Shortcut(
+            slots, relay, **of_relay,
+            observe_http=lambda method, path, status, seconds: gateway.statuses.append(status),
+        )  # fmt: skip
     app = application(
         (),
         version="0",
         auth=Auth(gateway.keyring, loopback=True),
         closing=asyncio.Event(),
-        others=routes(slots, relay, **timeouts),
+        others=routes(slots, relay, shortcut=shortcut, **timeouts),
         respond=error_response,
         observe=lambda method, path, status, seconds: gateway.statuses.append(status),
     )
-    config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)
+    http: Any = "httptools" if WAY == "any server" else bounded(shortcut=shortcut)
+    config = uvicorn.Config(app, http=http, lifespan="off", log_config=None, access_log=False)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -156,4 +171,21 @@ async def serving(slots: Slots, **timeouts: float) -> AsyncIterator[Gateway]:
 async def behind(talk: Talk, **timeouts: float) -> AsyncIterator[tuple[Upstream, Gateway]]:
     """A scripted server as the model `demo`, and the gateway before it."""
     async with Upstream(talk) as upstream, serving(Slots(upstream.url), **timeouts) as gateway:
+        if WAY == "known head":
+            upstream.talk = _after_one(talk)
+            assert (await gateway.ask({})).status == 200
+            upstream.requests.clear()
+            gateway.slots.found.clear()
+            gateway.statuses.clear()
+            upstream.talk = talk
+            upstream.connections = 0
         yield upstream, gateway
+
+
+def _after_one(talk: Talk) -> Talk:
+    async def warmed(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OK)
+        await talk(peer)
+
+    return warmed

@@ -4,13 +4,13 @@ import asyncio
 import gzip
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from model_manager.gateway.passing import Passage
 from model_manager.relay import Relay
-from tests.gateway.serving import CHAT, Slots, behind, serving
+from tests.gateway.serving import CHAT, Slots, Way, behind, serving
 from tests.relay.upstream import Peer, Talk, Upstream, answering, ever
 from tests.waiting import until
 
@@ -29,6 +29,12 @@ def json_answer(value: Any, status: int = 200, headers: bytes = b"") -> bytes:
 
 
 GOOD = json_answer({"choices": []})
+
+
+@pytest.fixture(autouse=True, params=get_args(Way))
+def on_every_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is promised here holds whichever way a request takes."""
+    monkeypatch.setattr("tests.gateway.serving.WAY", request.param)
 
 
 # ── requests ─────────────────────────────────────────────────────────────────────────────────
@@ -538,7 +544,7 @@ async def test_a_finished_answer_is_not_taken_for_a_client_that_left() -> None:
             assert await client.reader.readexactly(2) == b"ok"
         client.leave()
         assert gateway.statuses == [200] * 20
-        assert upstream.connections == 1
+        assert upstream.connections <= 1  # one that was known before
 
 
 async def test_the_client_s_end_after_the_last_message_interrupts_nobody() -> None:

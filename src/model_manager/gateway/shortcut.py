@@ -15,7 +15,6 @@ from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from model_manager.errors import ModelManagerError
-from model_manager.gateway.answering import WHOLE
 from model_manager.gateway.bodies import model_of, parse_fields, with_model
 from model_manager.gateway.headers import Pairs, from_client, to_client, to_server
 from model_manager.gateway.telling import Observe, Told
@@ -26,6 +25,9 @@ from model_manager.http.shortcut import Start
 from model_manager.relay import Relay, Response
 from model_manager.serving.targets import Lease, Target, Targets
 from model_manager.tokens import Identity
+
+SHORT = 128 * 1024
+"""Bytes of an answer that is waited for here. It must be less than the relay holds before it stops reading."""
 
 HEADS = 512
 """Heads that are remembered; then all are forgotten, and learned again."""
@@ -145,7 +147,7 @@ class UnderWay:
         response = self.response
         if not response.arrived:
             return
-        if response.status != 200 or response.length is None or response.length > WHOLE or response.failed:
+        if response.status != 200 or response.length is None or response.length > SHORT or response.failed:
             self._hand_over()
         elif response.is_whole:
             self._answer()
