@@ -11,7 +11,7 @@ from itertools import count
 from msgspec import structs
 
 from model_manager.errors import Unprocessable
-from model_manager.serving.platform import ACTIVATION_LABEL, Instance, Manifest, Observed
+from model_manager.serving.platform import ACTIVATION_LABEL, Difference, Instance, Manifest, Observed
 
 Address = Callable[[Manifest], tuple[str, str | None]]
 """A manifest's URL and bearer key."""
@@ -56,6 +56,9 @@ class FakePlatform:
     async def observe(self, name: str) -> Observed:
         wanted, instance = self._wanted.get(name), self._running.get(name)
         return Observed(_activation(wanted) if wanted else None, (instance,) if instance else ())
+
+    def drift(self, manifest: Manifest) -> tuple[Difference, ...]:
+        return ()
 
     async def logs(self, name: str, lines: int) -> list[str]:
         return self._output.get(name, [])[-lines:] if lines else []

@@ -15,6 +15,9 @@ Manifest = dict[str, Any]
 ACTIVATION_LABEL = "model-manager/activation"
 """On the InferenceService's metadata and on its predictor, so that pods carry it."""
 
+ADOPT_ANNOTATION = "model-manager/adopt"
+"""On a manifest that was never applied: what is under its name now is to be taken over as it is."""
+
 ContainerState = Literal["starting", "running", "stopping", "exited"]
 
 
@@ -46,11 +49,33 @@ class Instance(Struct, frozen=True):
         return f"{self.name}/{self.pid}/{self.restarts}/{self.url}"
 
 
+class Trouble(Struct, frozen=True):
+    """What keeps a model from starting, where the platform itself knows it. `final`: waiting did not mend it."""
+
+    code: str
+    sentence: str
+    hint: str = ""
+    final: bool = False
+
+
+class Difference(Struct, frozen=True):
+    """A field of the applied object that somebody else changed; `by` names them, if that is recorded."""
+
+    field: str
+    wanted: Any
+    found: Any
+    by: str = ""
+
+
 class Observed(Struct, frozen=True):
-    """What the platform holds under one slot's name: the applied object's activation and its instances."""
+    """What the platform holds under one slot's name: the applied object's activation and its instances.
+
+    `trouble` is about the wanted activation's start.
+    """
 
     activation: str | None = None
     instances: tuple[Instance, ...] = ()
+    trouble: Trouble | None = None
 
     @property
     def empty(self) -> bool:
@@ -74,6 +99,9 @@ class Platform(Protocol):
 
     async def observe(self, name: str) -> Observed:
         """What is there now. Never raises for an absent name: that is `Observed()`."""
+
+    def drift(self, manifest: Manifest) -> tuple[Difference, ...]:
+        """What others have changed in this object since it was applied; nothing where nobody can."""
 
     async def logs(self, name: str, lines: int) -> list[str]:
         """The last log lines of the newest instance, oldest first."""

@@ -10,7 +10,7 @@ from model_manager.relay import Relay
 from model_manager.serving.local import leftovers, plan, ports
 from model_manager.serving.local.owner import STUCK_AFTER, Owner, Supervision, Surroundings
 from model_manager.serving.local_policy import LocalPolicy
-from model_manager.serving.platform import Manifest, Observed
+from model_manager.serving.platform import Difference, Manifest, Observed
 from model_manager.serving.runtime import ServingRuntime
 
 logger = logging.getLogger(__name__)
@@ -78,6 +78,9 @@ class LocalPlatform:
     async def observe(self, name: str) -> Observed:
         owner = self._owners.get(name)
         return owner.observed() if owner else Observed()
+
+    def drift(self, manifest: Manifest) -> tuple[Difference, ...]:
+        return ()
 
     async def logs(self, name: str, lines: int) -> list[str]:
         owner = self._owners.get(name)

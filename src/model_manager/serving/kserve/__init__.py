@@ -1,0 +1,1 @@
+"""The platform of a cluster: KServe's InferenceServices, applied, watched and explained."""

@@ -1,0 +1,232 @@
+"""The verbs of the Kubernetes API that are used here, on plain JSON.
+
+lightkube says where the API server is and who we are (`connection.py`). Its own verbs are not used: they know no
+UID for a delete, decode every object into the types of one version, end a watch at a line they cannot read, and
+start it again by themselves.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+
+from model_manager.errors import ModelManagerError, TooManyRequests, Unavailable
+from model_manager.serving.kserve.kinds import PODS, Kind, Object, mapping, metadata
+from model_manager.serving.kserve.refusals import refusal
+
+MANAGER = "model-manager"
+"""Our name among the managers of an object's fields."""
+
+TRIES = 3
+LONGEST_WAIT = 5.0
+"""Seconds that a request waits before it is tried again, at most; longer ones are told to whoever asked."""
+
+LONGEST_LINE = 16 << 20
+"""Bytes of one watch event: an object may have 1.5 MB, and its managed fields as much again."""
+
+PAGE = 500
+"""Objects of a list that are asked for at once."""
+
+Open = Callable[[], httpx2.AsyncClient]
+Query = Mapping[str, str]
+
+
+class Api:
+    """Requests to the API server, each tried again where that is safe. Raises our own errors, with a sentence.
+
+    `connect` opens a client; it is called again when the server's certificate is not trusted any more, since its
+    authority may have been renewed.
+    """
+
+    def __init__(self, connect: Open, namespace: str) -> None:
+        self._connect = connect
+        self._client = connect()
+        self.namespace = namespace
+
+    async def get(self, kind: Kind, name: str) -> Object:
+        return await self._json("GET", "get", kind, name)
+
+    async def list_all(self, kind: Kind, select: Query = MappingProxyType({})) -> tuple[list[Object], str]:
+        """All objects, page by page, and the resource version that a watch goes on from.
+
+        `select`: `labelSelector` and `fieldSelector`.
+        """
+        found: list[Object] = []
+        params = {"limit": str(PAGE), **select}
+        while True:
+            page = await self._json("GET", "list", kind, params=params)
+            found += [item for item in page.get("items") or [] if isinstance(item, dict)]
+            about = metadata(page)
+            if not about.get("continue"):
+                return found, str(about.get("resourceVersion", ""))
+            params["continue"] = about["continue"]
+
+    async def apply(
+        self, kind: Kind, item: Object, *, dry_run: bool = False, force: bool = False, manager: str = MANAGER
+    ) -> Object:
+        """Server-side apply: what we stop sending is removed, what others own is left alone or a Conflict."""
+        params = {"fieldManager": manager, "force": str(force).lower()}
+        params |= {"dryRun": "All"} if dry_run else {}
+        return await self._json(
+            "PATCH", "patch", kind, str(metadata(item)["name"]), params=params, content=item,
+            content_type="application/apply-patch+yaml",
+        )  # fmt: skip
+
+    async def merge(self, kind: Kind, name: str, patch: Object) -> Object:
+        """A JSON merge patch (RFC 7396); with `metadata.resourceVersion` in it only if nothing has changed."""
+        params = {"fieldManager": MANAGER}
+        return await self._json(
+            "PATCH",
+            "patch",
+            kind,
+            name,
+            params=params,
+            content=patch,
+            content_type="application/merge-patch+json",
+        )
+
+    async def delete(self, kind: Kind, name: str, uid: str) -> Object:
+        """Only the object with this UID: one made anew under the name is another one. Its children go first."""
+        options = {
+            "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground",
+            "preconditions": {"uid": uid},
+        }  # fmt: skip
+        return await self._json("DELETE", "delete", kind, name, content=options)
+
+    async def log(self, pod: str, container: str, lines: int, *, previous: bool = False) -> list[str]:
+        """The last lines of a container; of its run before that with `previous`."""
+        params = {"container": container, "tailLines": str(lines), "limitBytes": str(1 << 20)}
+        params |= {"previous": "true"} if previous else {}
+        response = await self._send("GET", "get", PODS, pod, subresource="log", params=params)
+        return response.content.decode("utf-8", "replace").splitlines()[-lines:]
+
+    async def version(self) -> dict[str, Any]:
+        return await self._json("GET", "get", Kind("", "", ""), path="/version")
+
+    async def watch(
+        self, kind: Kind, since: str, select: Query, *, seconds: float, silence: float
+    ) -> AsyncGenerator[bytes, None]:
+        """The lines of one watch, undecoded. Ends when the server ends it (after `seconds`).
+
+        Raises Unavailable when the connection breaks or nothing comes for `silence` seconds.
+        """
+        params = {
+            "watch": "true", "resourceVersion": since, "timeoutSeconds": str(max(1, int(seconds))), **select
+        }  # fmt: skip
+        timeout = httpx2.Timeout(10.0, read=silence)
+        with _as_unavailable("watch", kind):
+            request = self._client.build_request(
+                "GET", kind.path(self.namespace), params=params, timeout=timeout
+            )
+            response = await self._client.send(request, stream=True)
+            try:
+                if response.status_code >= 400:
+                    raise _refused(response, await response.aread(), "watch", kind, "")
+                async with aclosing(_lines(response)) as lines:
+                    async for line in lines:
+                        yield line
+            finally:
+                await response.aclose()
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    # -- one request --------------------------------------------------------------------------------------
+
+    async def _json(self, method: str, verb: str, kind: Kind, name: str = "", **more: Any) -> Object:
+        response = await self._send(method, verb, kind, name, **more)
+        try:
+            return mapping(msgspec.json.decode(response.content))
+        except msgspec.DecodeError as e:
+            raise Unavailable(
+                f"The Kubernetes API server answered no JSON when asked to {verb} {kind.qualified}."
+            ) from e
+
+    async def _send(self, method: str, verb: str, kind: Kind, name: str = "", **more: Any) -> httpx2.Response:
+        """Every verb here may be repeated: an apply says the whole, a delete names its UID."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                return await self._once(method, verb, kind, name, **more)
+            except (TooManyRequests, Unavailable) as busy:
+                wait = float(busy.data.get("retry_after", 0.1 * 2**attempt))
+                if attempt == TRIES or wait > LONGEST_WAIT:
+                    raise
+            await asyncio.sleep(wait * (1 + 0.2 * random.random()))  # not all at once
+        raise AssertionError("unreachable")
+
+    async def _once(
+        self, method: str, verb: str, kind: Kind, name: str, *, subresource: str = "", path: str = "",
+        params: dict[str, str] | None = None, content: Any = None, content_type: str = "application/json",
+    ) -> httpx2.Response:  # fmt: skip
+        path = path or kind.path(self.namespace, quote(name), subresource)
+        body = None if content is None else msgspec.json.encode(content)
+        headers = {"Content-Type": content_type} if body is not None else {}
+        try:
+            with _as_unavailable(verb, kind):
+                response = await self._client.request(
+                    method, path, params=params, content=body, headers=headers
+                )
+        except _Distrusted:
+            await self._reopen()
+            raise
+        if response.status_code >= 400:
+            raise _refused(response, response.content, verb, kind, name)
+        return response
+
+    async def _reopen(self) -> None:
+        before, self._client = self._client, self._connect()
+        await before.aclose()
+
+
+class _Distrusted(Unavailable):
+    """The server's certificate is not signed by the authority that we know."""
+
+
+class _as_unavailable:
+    """Turns what httpx2 raises into our own error."""
+
+    def __init__(self, verb: str, kind: Kind) -> None:
+        self._doing = f"{verb} {kind.qualified}"
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, httpx2.TimeoutException):
+            raise Unavailable(
+                f"The Kubernetes API server did not answer in time when asked to {self._doing}.", _HINT
+            ) from error
+        if isinstance(error, httpx2.HTTPError | httpx2.StreamError | OSError):
+            cls = _Distrusted if "CERTIFICATE_VERIFY_FAILED" in str(error) else Unavailable
+            raise cls(
+                f"The Kubernetes API server cannot be reached: {str(error) or type(error).__name__}.", _HINT
+            ) from error
+
+
+_HINT = "What runs goes on running; this is tried again."
+
+
+def _refused(response: httpx2.Response, body: bytes, verb: str, kind: Kind, name: str) -> ModelManagerError:
+    return refusal(response.status_code, body, response.headers.get("Retry-After"), verb, kind, name)
+
+
+async def _lines(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+    """By the byte `\\n` alone: texts inside JSON may hold what else counts as a line's end."""
+    rest = bytearray()
+    async for chunk in response.aiter_bytes():
+        rest += chunk
+        if b"\n" in chunk:
+            *whole, last = rest.split(b"\n")
+            rest = bytearray(last)
+            for line in whole:
+                if line.strip():
+                    yield bytes(line)
+        if len(rest) > LONGEST_LINE:
+            raise Unavailable("The Kubernetes API server sent an event that is too long to be one.")
+    if rest.strip():
+        yield bytes(rest)

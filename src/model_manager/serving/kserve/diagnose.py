@@ -1,0 +1,279 @@
+"""Why a model does not start on a cluster, from its pod, the events about it and the InferenceService. Pure.
+
+A table of rows, each made from what Kubernetes 1.34 and KServe 0.20 were seen to say. Pods are read first: an
+InferenceService stays `InProgress` through a crash loop, and is `Ready` at each restart of a server killed for memory.
+What ends a container by itself is not here: its log tells more (`serving/diagnose.py`).
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from model_manager.serving.kserve.kinds import Object, items, mapping
+from model_manager.serving.kserve.pods import (
+    CONTAINER,
+    condition,
+    container_status,
+    ended,
+    has_ended,
+    waiting,
+)
+
+AT_ONCE, SOON, PATIENT, NEVER = 0.0, 5.0, 20.0, float("inf")
+"""Seconds that something may last until waiting longer is in vain; NEVER: it may still pass by itself."""
+
+
+class Finding(Struct, frozen=True):
+    code: str
+    sentence: str
+    hint: str
+    patience: float = PATIENT
+
+
+class Row(Struct, frozen=True):
+    """`pattern` is looked for in what was said; `{0}`, `{1}` are its groups, `{said}` is all of it."""
+
+    code: str
+    pattern: str
+    sentence: str
+    hint: str
+    patience: float = PATIENT
+
+
+_GPU = "Stop what holds it, ask for less in the entry's `resources`, or add a node."
+
+SCHEDULING = (
+    Row("claim_missing", r'persistentvolumeclaim "([^"]+)" not found',
+        "The volume claim {0} does not exist.", "Create the claim, or correct the entry's `storageUri`.", SOON),
+    Row("claim_unbound", r"unbound immediate PersistentVolumeClaims",
+        "The volume claim is not bound to a volume.", "See `kubectl describe pvc`: its storage class has no volume."),
+    Row("claim_elsewhere", r"volume node affinity conflict|didn't find available persistent volumes",
+        "The volume is on another node than those that fit: {said}",
+        "Use a volume that those nodes can mount, or correct the entry's `nodeSelector`."),
+    Row("gpu_missing", r"Insufficient (\S*/\S*gpu\S*|\S*/\S*mig\S*)",
+        "No node has enough free {0}: {said}", _GPU),
+    Row("resources_missing", r"Insufficient (\S+?)[.,]",
+        "No node has enough free {0}: {said}", _GPU),
+    Row("no_node", r"didn't match Pod's node affinity/selector",
+        "No node has the labels that the entry asks for: {said}", "Correct its `nodeSelector`, or label a node."),
+    Row("no_node", r"untolerated taint",
+        "The nodes that fit are reserved for others: {said}", "Give the entry a matching toleration."),
+    Row("unschedulable", r"", "No node can hold the pod: {said}", _GPU),
+)  # fmt: skip
+
+IMAGE = (
+    Row("image_missing", r"(?i)not found|manifest unknown|does not exist",
+        "The runtime's image does not exist: {said}", "Correct the image in the ServingRuntime."),
+    Row("image_denied", r"(?i)unauthorized|denied|authentication required|401|403",
+        "The registry refuses the runtime's image: {said}", "Give the ServingRuntime `imagePullSecrets` that may."),
+    Row("image_pull", r"", "The runtime's image cannot be pulled: {said}",
+        "Check the image's name and the way from the node to its registry."),
+)  # fmt: skip
+_IMAGE_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable",
+     "ImageInspectError", "SignatureValidationFailed"}
+)  # fmt: skip
+
+CONFIGURATION = (
+    Row("secret_missing", r'secret "([^"]+)" not found', "The secret {0} does not exist.", "Create it.", SOON),
+    Row("config_map_missing", r'configmap "([^"]+)" not found',
+        "The ConfigMap {0} does not exist.", "Create it.", SOON),
+    Row("key_missing", r"couldn't find key (\S+) in (\S+) (\S+)",
+        "The {1} {2} has no key {0}.", "Add the key, or correct the entry's `env`.", SOON),
+    Row("weights_missing", r"(?i)subpath|no such file or directory",
+        "The weights' folder cannot be mounted: {said}", "Install the model's weights, or correct `storageUri`.", SOON),
+    Row("command_missing", r"executable file not found|no such file",
+        "The runtime's command is not in its image: {said}", "Correct the ServingRuntime.", SOON),
+    Row("container", r"", "The container cannot be created: {said}", "Correct the ServingRuntime or the entry."),
+)  # fmt: skip
+_CONFIGURATION_REASONS = frozenset(
+    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "InvalidImageName"}
+)
+
+FETCHING = (
+    Row("not_allowed", r"(?i)401|gated|restricted|unauthorized",
+        "The source of the weights refuses them: {said}",
+        "Accept the model's licence on the Hub, and give KServe's storage initializer a token (`HF_TOKEN`).", AT_ONCE),
+    Row("source_missing", r"(?i)404|not found|RepositoryNotFound|does not exist",
+        "The source of the weights is not there: {said}", "Correct the entry's `storageUri`.", AT_ONCE),
+    Row("disk_full", r"(?i)no space left|ephemeral",
+        "The node's disk is too small for the weights: {said}", "Install them to the volume instead.", AT_ONCE),
+    Row("fetch_failed", r"", "KServe could not fetch the weights: {said}",
+        "Install the model's weights to the volume instead of `hf://`.", AT_ONCE),
+)  # fmt: skip
+
+EVENTS = (
+    Row("probe_failed", r"failed (startup|liveness) probe",
+        "The model server was killed since it did not pass its {0} probe in time.",
+        "Large models load long: raise `failureThreshold` of that probe in the ServingRuntime.", AT_ONCE),
+    Row("mount_failed", r"(?:FailedMount|FailedAttachVolume|FailedMapVolume): (.*)",
+        "A volume cannot be mounted: {0}", "See whether another node still holds it (`kubectl describe pod`)."),
+    Row("sandbox_failed", r"FailedCreatePodSandBox: (.*)",
+        "The node cannot start the pod: {0}", "Look at the node's container runtime and network."),
+)  # fmt: skip
+
+REFUSED = (
+    Row("quota", r"exceeded quota: ([^,]*)", "The quota {0} does not allow another pod: {said}",
+        "Raise the ResourceQuota, or ask for less.", SOON),
+    Row("pod_refused", r"", "The cluster refuses the model's pod: {said}",
+        "Correct what it names in the ServingRuntime or the entry.", SOON),
+)  # fmt: skip
+
+RUNTIME = {
+    "RuntimeNotRecognized": ("runtime_missing", "There is no serving runtime of that name", "Create it"),
+    "RuntimeDisabled": ("runtime_disabled", "The serving runtime is disabled", "Enable it"),
+    "NoSupportingRuntime": (
+        "runtime_unfit", "The serving runtime does not support this model", "Add the format to it"),
+    "InvalidPredictorSpec": ("invalid_spec", "KServe cannot use this manifest", "Correct the runtime or the entry"),
+}  # fmt: skip
+
+SERVICE = (
+    Row("storage_uri", r"storageUri, must be one of",
+        "KServe does not know this kind of `storageUri`: {said}", "Use pvc://, hf://, s3://, gs:// or https://.", SOON),
+    Row("no_knative", r"ServerlessModeRejected",
+        "The InferenceService asks for Knative, which this cluster does not have.",
+        "Delete it: the mode of an existing one cannot be changed.", SOON),
+)  # fmt: skip
+
+
+def of_pod(pod: Object, events: Iterable[Object] = ()) -> Finding | None:
+    """What keeps this pod from being ready, if the cluster says so. `events` are those about it."""
+    return (
+        _scheduling(pod)
+        or _ended(pod)
+        or _initializing(pod)
+        or _container(pod)
+        or _killed(pod)
+        or _told(pod, events)
+        or _lost(pod)
+    )
+
+
+def of_service(service: Object, events: Iterable[Object], pods: Sequence[Object]) -> Finding | None:
+    """Why an InferenceService has no pod at all. `events`: about it and about its ReplicaSets."""
+    if pods:
+        return None  # what it says may be about a pod that has left
+    model = mapping(mapping(service.get("status")).get("modelStatus"))
+    failure = mapping(model.get("lastFailureInfo"))
+    known = RUNTIME.get(str(failure.get("reason")))
+    if known and model.get("transitionStatus") == "InvalidSpec":
+        code, sentence, hint = known
+        return Finding(
+            code, f"{sentence}: {_flat(failure.get('message'))}", f"{hint}, or correct the entry.", SOON
+        )
+    told = list(events)
+    for event in told:
+        if found := _match(SERVICE, f"{event.get('reason')}: {event.get('message')}"):
+            return found
+    for event in told:
+        if event.get("reason") == "FailedCreate":
+            return _match(REFUSED, _flat(event.get("message")))
+    return None
+
+
+def _scheduling(pod: Object) -> Finding | None:
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled.get("status") != "False":
+        return None
+    return _match(SCHEDULING, _flat(scheduled.get("message")))
+
+
+def _ended(pod: Object) -> Finding | None:
+    if not has_ended(pod):
+        return None
+    status = mapping(pod.get("status"))
+    why = f"{status.get('reason') or 'it failed'}: {_flat(status.get('message'))}"
+    return Finding(
+        "evicted",
+        f"The node has ended the pod ({why}).",
+        "Kubernetes makes another one where it fits.",
+        NEVER,
+    )
+
+
+def _initializing(pod: Object) -> Finding | None:
+    """KServe's storage initializer, or any other container that has to end well first."""
+    for status in items(mapping(pod.get("status")).get("initContainerStatuses")):
+        if found := _image(status):
+            return found
+        how = ended(status)
+        if how.get("reason") == "OOMKilled":
+            return Finding(
+                "fetch_out_of_memory", "KServe's storage initializer was killed for want of memory.",
+                "Raise its limit in KServe's ClusterStorageContainer, or install the weights to the volume.", AT_ONCE,
+            )  # fmt: skip
+        if how and how.get("exitCode") != 0:
+            said = (
+                _flat(how.get("message"))[-400:] or f"{status.get('name')} ended with {how.get('exitCode')}."
+            )
+            return _match(FETCHING, said)
+    return None
+
+
+def _container(pod: Object) -> Finding | None:
+    status = container_status(pod)
+    if found := _image(status):
+        return found
+    why = waiting(status)
+    if why.get("reason") in _CONFIGURATION_REASONS:
+        return _match(CONFIGURATION, _flat(why.get("message")) or str(why["reason"]))
+    return None
+
+
+def _image(status: Object) -> Finding | None:
+    why = waiting(status)
+    if why.get("reason") not in _IMAGE_REASONS:
+        return None
+    return _match(IMAGE, _flat(why.get("message")) or f"{why['reason']} of {status.get('image')}.")
+
+
+def _killed(pod: Object) -> Finding | None:
+    if ended(container_status(pod)).get("reason") != "OOMKilled":
+        return None
+    limit = _memory_limit(pod)
+    of = f" of {limit}" if limit else ""
+    return Finding(
+        "out_of_memory", f"The model server was killed since it took more memory than its limit{of}.",
+        "Raise the entry's memory limit, lower its context, or choose a smaller model.", AT_ONCE,
+    )  # fmt: skip
+
+
+def _told(pod: Object, events: Iterable[Object]) -> Finding | None:
+    restarted = bool(ended(container_status(pod)))
+    creating = waiting(container_status(pod)).get("reason") in (None, "ContainerCreating", "PodInitializing")
+    for event in events:
+        found = _match(EVENTS, f"{event.get('reason')}: {_flat(event.get('message'))}")
+        if found and (restarted if found.code == "probe_failed" else creating and not restarted):
+            return found
+    return None
+
+
+def _lost(pod: Object) -> Finding | None:
+    ready = condition(pod, "Ready")
+    if ready.get("reason") == "NodeNotReady" or mapping(pod.get("status")).get("reason") == "NodeLost":
+        node = mapping(pod.get("spec")).get("nodeName")
+        return Finding("node_lost", f"The node {node} does not answer.", "Look at that node.", NEVER)
+    return None
+
+
+def _memory_limit(pod: Object) -> str:
+    for container in items(mapping(pod.get("spec")).get("containers")):
+        if container.get("name") == CONTAINER:
+            return str(mapping(mapping(container.get("resources")).get("limits")).get("memory") or "")
+    return ""
+
+
+def _match(rows: Sequence[Row], said: str) -> Finding | None:
+    for row in rows:
+        if match := re.search(row.pattern, said):
+            sentence = row.sentence.format(*(group or "" for group in match.groups()), said=said)
+            return Finding(
+                row.code, sentence if sentence.endswith(".") else f"{sentence}.", row.hint, row.patience
+            )
+    return None
+
+
+def _flat(message: object) -> str:
+    """On one line and not endless."""
+    return " ".join(str(message or "").split())[:600]

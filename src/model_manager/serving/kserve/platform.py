@@ -1,0 +1,231 @@
+"""The platform of a cluster: InferenceServices applied, and what their pods say of them.
+
+`observe` answers from copies of what is there, kept by watches, so that it costs no request, and what serves goes on
+serving while the API server is away. Nothing is remembered across a restart: what runs is recognised by its labels.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from model_manager.errors import Conflict, Forbidden, ModelManagerError, NotFound, Unavailable
+from model_manager.serving.kserve import diagnose, ownership
+from model_manager.serving.kserve.api import Api
+from model_manager.serving.kserve.applying import Applying, described_deletion
+from model_manager.serving.kserve.kinds import (
+    EVENTS,
+    INFERENCE_SERVICES,
+    PODS,
+    Object,
+    is_leaving,
+    items,
+    labels,
+    mapping,
+    metadata,
+    name_of,
+    uid_of,
+)
+from model_manager.serving.kserve.mirror import USUAL, Mirror, Watching
+from model_manager.serving.kserve.pods import (
+    CONTAINER,
+    SERVICE_LABEL,
+    Address,
+    activation_of,
+    by_pod_ip,
+    container_status,
+    ended,
+    has_ended,
+    instances,
+)
+from model_manager.serving.kserve.preflight import Preflight
+from model_manager.serving.platform import ACTIVATION_LABEL, Difference, Manifest, Observed, Trouble
+
+log = logging.getLogger(__name__)
+
+Run = Callable[[str, Callable[[], Awaitable[None]]], None]
+"""Runs a task for ever, under a name."""
+
+
+class KServePlatform:
+    """Implements `Platform`. Belongs to one event loop; `start` begins its watches.
+
+    `address` says where a pod's model server is reached. `repair`: what others change in our objects is put back as it
+    was; else it is shown alone.
+    """
+
+    name = "kserve"
+
+    def __init__(
+        self, api: Api, preflight: Preflight, *, address: Address = by_pod_ip, repair: bool = True,
+        watching: Watching = USUAL, clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._api, self._preflight, self._address, self._clock = api, preflight, address, clock
+        self._callbacks: list[Callable[[str], None]] = []
+        self._told: dict[str, tuple[Observed, object]] = {}
+        self._since: dict[tuple[str, str], float] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._services = Mirror(api, INFERENCE_SERVICES, self._service_changed, watching, {})
+        self._pods = Mirror(api, PODS, self._pod_changed, watching, {"labelSelector": SERVICE_LABEL})
+        self._events = Mirror(api, EVENTS, self._event_changed, watching, {"fieldSelector": "type=Warning"})
+        self._applying = Applying(api, self._services, self._pods, force=repair)
+
+    def start(self, run: Run | None = None) -> None:
+        """Begin to watch; `run` keeps each watch going (by default as tasks of our own)."""
+        for mirror in (self._services, self._pods, self._events):
+            if run is not None:
+                run(f"the watch of {mirror.kind.plural}", mirror.run)
+            else:
+                self._tasks.append(asyncio.create_task(mirror.run(), name=f"watch {mirror.kind.plural}"))
+
+    def problems(self) -> list[str]:
+        """A sentence for each watch that does not go on now."""
+        watches = (self._services, self._pods, self._events)
+        return [mirror.trouble.sentence for mirror in watches if mirror.trouble is not None]
+
+    # -- the port -----------------------------------------------------------------------------------------
+
+    async def check(self, manifest: Manifest) -> None:
+        await self._applying.refuse_foreign(manifest)
+        await self._preflight.check(manifest)
+        await self._applying.dry_run(manifest)
+
+    async def apply(self, manifest: Manifest) -> None:
+        await self._applying.apply(manifest)
+
+    async def delete(self, name: str) -> None:
+        try:
+            found = await self._api.get(INFERENCE_SERVICES, name)
+        except NotFound:
+            return
+        if is_leaving(found) or ownership.activation_of(found) is None:
+            return
+        try:
+            answer = await self._api.delete(INFERENCE_SERVICES, name, uid_of(found))
+        except (NotFound, Conflict):  # it is gone already, or another one has its name
+            return
+        if is_leaving(answer):
+            self._services.put(answer)
+        else:
+            self._services.drop(found)
+
+    async def observe(self, name: str) -> Observed:
+        for mirror in (self._services, self._pods):
+            if not mirror.complete.is_set():
+                await self._complete(mirror)
+        return self._observed(name)
+
+    def drift(self, manifest: Manifest) -> tuple[Difference, ...]:
+        service = self._services.get(manifest["metadata"]["name"])
+        if service is None or labels(service).get(ACTIVATION_LABEL) != labels(manifest).get(ACTIVATION_LABEL):
+            return ()
+        return ownership.drift(service, manifest)
+
+    async def logs(self, name: str, lines: int) -> list[str]:
+        pods = self._pods_of(name)
+        if not lines or not pods:
+            return []
+        pod = max(pods, key=lambda pod: (str(metadata(pod).get("creationTimestamp")), name_of(pod)))
+        status = container_status(pod)
+        try:
+            found = await self._api.log(name_of(pod), CONTAINER, lines)
+            if not found and ended(status):
+                found = await self._api.log(name_of(pod), CONTAINER, lines, previous=True)
+        except Forbidden:
+            raise
+        except ModelManagerError as error:
+            log.debug("no log of %s: %s", name_of(pod), error.sentence)
+            return []
+        return found
+
+    def on_change(self, callback: Callable[[str], None]) -> None:
+        self._callbacks.append(callback)
+
+    async def aclose(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._api.aclose()
+
+    # -- what the copies say ------------------------------------------------------------------------------
+
+    async def _complete(self, mirror: Mirror) -> None:
+        """The first list takes a moment after the start; what keeps it away is said."""
+        try:
+            await asyncio.wait_for(mirror.complete.wait(), 0.0 if mirror.trouble else 2.0)
+        except TimeoutError:
+            trouble = mirror.trouble or Unavailable("The Kubernetes API server has not answered yet.")
+            raise Unavailable(trouble.sentence, trouble.hint) from trouble
+
+    def _observed(self, name: str) -> Observed:
+        service = self._services.get(name)
+        activation = adopted = None
+        if service is not None:
+            activation, adopted = ownership.activation_of(service), ownership.adopted_for(service)
+            if is_leaving(service) or self._applying.is_stopped(service):
+                activation = None
+        pods = self._pods_of(name)
+        return Observed(
+            activation,
+            instances(pods, adopted or "", self._address),
+            self._trouble(service, [pod for pod in pods if activation_of(pod, adopted or "") == activation]),
+        )
+
+    def _pods_of(self, name: str) -> list[Object]:
+        return [pod for pod in self._pods.all() if labels(pod).get(SERVICE_LABEL) == name]
+
+    def _trouble(self, service: Object | None, pods: list[Object]) -> Trouble | None:
+        if service is None:
+            return None
+        if is_leaving(service):
+            return Trouble("deleting", described_deletion(service))
+        found = diagnose.of_service(service, self._about(service), pods)
+        key = uid_of(service)
+        living = [pod for pod in pods if not is_leaving(pod) and not has_ended(pod)]
+        for pod in living or pods:
+            if finding := diagnose.of_pod(pod, self._about(pod)):
+                found, key = finding, uid_of(pod)
+        if found is None:
+            self._since = {known: at for known, at in self._since.items() if known[0] != key}
+            return None
+        since = self._since.setdefault((key, found.code), self._clock())
+        final = self._clock() - since >= found.patience
+        return Trouble(found.code, found.sentence, found.hint, final)
+
+    def _about(self, item: Object) -> list[Object]:
+        """Events about an object by its UID; about an InferenceService also those of its ReplicaSets."""
+        uid, prefix = uid_of(item), f"{name_of(item)}-predictor-"
+        service = item.get("kind") == "InferenceService"
+        found = []
+        for event in self._events.all():
+            about = mapping(event.get("involvedObject"))
+            of_set = (
+                service and about.get("kind") == "ReplicaSet" and str(about.get("name")).startswith(prefix)
+            )
+            if about.get("uid") == uid or of_set:
+                found.append(event)
+        return found
+
+    # -- what is called back ------------------------------------------------------------------------------
+
+    def _service_changed(self, item: Object) -> None:
+        self._changed(name_of(item))
+
+    def _pod_changed(self, item: Object) -> None:
+        self._changed(str(labels(item).get(SERVICE_LABEL)))
+
+    def _event_changed(self, item: Object) -> None:
+        about = str(mapping(item.get("involvedObject")).get("name"))
+        for service in self._services.all():
+            if about.startswith(name_of(service)):
+                self._changed(name_of(service))
+
+    def _changed(self, name: str) -> None:
+        """Much of what the watches tell changes nothing for a slot."""
+        written = metadata(self._services.get(name) or {}).get("managedFields")
+        now = self._observed(name), [one for one in items(written) if not one.get("subresource")]
+        if now == self._told.get(name, (Observed(), [])):
+            return
+        self._told[name] = now
+        for callback in self._callbacks:
+            callback(name)
