@@ -23,7 +23,7 @@ from model_manager.catalog.snapshot import CatalogItem
 from model_manager.catalog.source import open_source
 from model_manager.catalog.starter import create_starter
 from model_manager.commands import Parts, Places, Render, Webhook
-from model_manager.errors import SettingsError, Unavailable
+from model_manager.errors import Unavailable
 from model_manager.events import EventLog
 from model_manager.http.application import application
 from model_manager.http.auth import Auth
@@ -249,9 +249,11 @@ async def _build(settings: Settings, database: Database, token: str, token_path:
     platform = await _platform(settings, store, relay, runtimes)
     outlook = Outlook(database, jobs, store, catalog.tree, settings.file_sources)
     shared = Shared(
-        database, events, jobs, platform, relay, targets, MemoryDesk(), Preparation(store), outlook, metrics,
+        database, events, jobs, platform, relay, targets, MemoryDesk(),
+        Preparation(store, in_this_memory=settings.platform == "local"), outlook, metrics,
         Timing(settings.reconcile_interval, settings.activation_timeout, settings.drain_timeout),
         lambda journey: _told(journey, metrics, traces),
+        item_of=lambda model_id: catalog.snapshot.items.get(model_id), repair_drift=settings.drift == "repair",
     )  # fmt: skip
     slots = dict.fromkeys((settings.active_slot, *settings.slots))
     loops = {name: SlotLoop(name, shared) for name in slots}
@@ -333,10 +335,13 @@ def _catalog(settings: Settings, database: Database, events: EventLog) -> tuple[
 
 async def _platform(settings: Settings, store: WeightStore, relay: Relay, runtimes: Runtimes) -> Platform:
     if settings.platform == "kserve":
-        raise SettingsError(
-            "MODEL_MANAGER_PLATFORM=kserve needs the KServe adapter, which this version does not have yet.",
-            "Use MODEL_MANAGER_PLATFORM=local on one machine.",
-        )
+        from model_manager.serving.kserve.opening import open_platform  # here: one machine needs none of it
+
+        return open_platform(
+            settings.kubeconfig, settings.namespace, claim=settings.weights_pvc_name,
+            weights_there=lambda folder: store.path(folder).is_dir(), through_service=settings.pod_access == "service",
+            repair=settings.drift == "repair",
+        )  # fmt: skip
     platform = LocalPlatform(
         root=settings.state_path, weights=store.path, runtimes=runtimes, relay=relay, environment=outside(),
         trust_remote_code=settings.trust_remote_code, stop_grace=settings.stop_timeout,

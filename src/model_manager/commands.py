@@ -14,7 +14,7 @@ from model_manager import logs
 from model_manager.catalog.catalog import Catalog
 from model_manager.catalog.entry import Entry
 from model_manager.catalog.snapshot import CatalogItem, Snapshot
-from model_manager.errors import Conflict, InvalidRequest, NotFound
+from model_manager.errors import Conflict, InvalidRequest, ModelManagerError, NotFound
 from model_manager.events import Event, EventLog, Subscription
 from model_manager.jobs.job import Job
 from model_manager.jobs.queue import Jobs
@@ -275,8 +275,13 @@ async def _reason(parts: Parts, row: Row | None) -> str:
         return row.reason
     if parts.targets.serves(row.slot, row.id):
         return ""
-    instance = current(row.id, await parts.platform.observe(row.slot))
-    return (instance.reason if instance else "") or "It is being started again."
+    try:
+        observed = await parts.platform.observe(row.slot)
+    except ModelManagerError as e:  # a slot can be looked at while what it runs on cannot
+        return e.sentence
+    instance = current(row.id, observed)
+    said = observed.trouble.sentence if observed.trouble else instance.reason if instance else ""
+    return said or "It is being started again."
 
 
 async def slot_logs(parts: Parts, name: str, lines: int) -> list[str]:

@@ -60,6 +60,9 @@ class FakePlatform:
     def drift(self, manifest: Manifest) -> tuple[Difference, ...]:
         return ()
 
+    async def applied(self, name: str) -> Manifest | None:
+        return None
+
     async def logs(self, name: str, lines: int) -> list[str]:
         return self._output.get(name, [])[-lines:] if lines else []
 

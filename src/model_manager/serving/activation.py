@@ -34,6 +34,7 @@ class Step(StrEnum):
     SERVE = "serve"
     FAIL_INSTALL = "fail: install"
     FAIL_EXIT = "fail: exit"
+    FAIL_PLATFORM = "fail: platform"
     FAIL_DEADLINE = "fail: deadline"
     FAIL_VERIFY = "fail: verify"
 
@@ -86,6 +87,8 @@ def _switch(activation: str, phase: Phase, known: Known) -> Step:
         return Step.FAIL_DEADLINE if known.overdue else Step.AWAIT
     if phase == "stopping":
         return Step.SAY_STARTING
+    if known.observed.trouble is not None and known.observed.trouble.final:
+        return Step.FAIL_PLATFORM
     return _judge(current(activation, known.observed), known)
 
 

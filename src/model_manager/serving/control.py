@@ -9,20 +9,22 @@ notification or a user's change of mind costs one turn and nothing else.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from sqlite3 import Connection
 
 from msgspec import Struct
 
 from model_manager import logs
-from model_manager.errors import ModelManagerError
+from model_manager.catalog.snapshot import CatalogItem
+from model_manager.errors import ModelManagerError, TooManyRequests
 from model_manager.events import EventLog
 from model_manager.jobs.queue import Jobs
 from model_manager.metrics import Metrics
 from model_manager.relay import Relay
-from model_manager.serving import ledger
+from model_manager.serving import ledger, takeover
 from model_manager.serving.activation import Known, Phase, Step, current, decide
-from model_manager.serving.diagnose import diagnose
+from model_manager.serving.causes import Causes, Heard
+from model_manager.serving.drift import Drift
 from model_manager.serving.journey import Told, Travel, untold
 from model_manager.serving.ledger import Failure, Row
 from model_manager.serving.memory import MemoryDesk, private_bytes
@@ -31,7 +33,6 @@ from model_manager.serving.platform import Instance, Observed, Platform
 from model_manager.serving.preparation import Preparation
 from model_manager.serving.targets import Target, Targets
 from model_manager.serving.verification import Verification
-from model_manager.serving.verify import Verdict
 from model_manager.state.database import Database, Transaction
 from model_manager.weights.job import INSTALL, install_payload
 
@@ -62,6 +63,8 @@ class Shared(Struct, frozen=True):
     metrics: Metrics
     timing: Timing
     told: Told = untold
+    item_of: Callable[[str], CatalogItem | None] = lambda model_id: None
+    repair_drift: bool = True
 
 
 class SlotLoop:
@@ -76,6 +79,8 @@ class SlotLoop:
         self._verification = Verification(shared.relay, shared.timing.retry_verify, self.poke)
         self._travel = Travel(slot, shared.told)
         self._promise = Promise(shared.outlook)
+        self._causes = Causes(shared.platform, shared.jobs)
+        self._drift = Drift(slot, shared.platform, shared.database, shared.events, repair=shared.repair_drift)
         self._trouble = ""
         self._ends: tuple[str, int] | None = None
 
@@ -110,7 +115,8 @@ class SlotLoop:
         self._do.targets.expect(self.slot, await self._promise.coming(row, observed, serves=serves))
         await self._tell_crash(row, observed)
         if row is None or row.result in ledger.ENDS:
-            await self._empty(observed)
+            if not await self._take_over(observed):
+                await self._empty(observed)
             return
         if row.phase in ("queued", "installing") and good is not None and good.id != row.id:
             await self._tend(good, observed)
@@ -128,7 +134,7 @@ class SlotLoop:
     async def _look(self, row: Row, observed: Observed) -> Known:
         preparing = row.phase in ("queued", "installing")
         # The job is asked before the disk: a job that ends in between must not look like one that left nothing.
-        badly = preparing and await self._job_failure(row) is not None
+        badly = preparing and await self._causes.of_job(row) is not None
         return Known(
             weights_ready=not preparing or await self._do.preparation.weights_ready(row),
             job_ended_badly=badly,
@@ -158,8 +164,18 @@ class SlotLoop:
                 await self._succeed(row, instance)
             case Step.SERVE if instance is not None:
                 self._serve(row, instance)
-            case Step.FAIL_INSTALL | Step.FAIL_EXIT | Step.FAIL_DEADLINE | Step.FAIL_VERIFY:
-                await self._fail(row, await self._why(step, row, instance))
+                await self._drift.look(row)
+            case (
+                Step.FAIL_INSTALL
+                | Step.FAIL_EXIT
+                | Step.FAIL_PLATFORM
+                | Step.FAIL_DEADLINE
+                | Step.FAIL_VERIFY
+            ):
+                await self._fail(
+                    row,
+                    await self._causes.of(step, row, observed, self._verification.verdict, self._heard(row)),
+                )
             case _:
                 pass
 
@@ -185,6 +201,8 @@ class SlotLoop:
             if need is not None:
                 self._do.memory.admit(self.slot, need, freed)
         except ModelManagerError as e:
+            if _may_pass(e):
+                raise
             await self._fail(row, Failure(e.code, e.sentence, e.hint))
             return
         except (
@@ -197,23 +215,6 @@ class SlotLoop:
             await self._fail(row, Failure("internal", sentence, "The service's log has the details."))
             return
         await self._enter(row, "starting" if observed.empty else "stopping")
-
-    async def _job_failure(self, row: Row) -> Failure | None:
-        """Why the job cannot give this attempt its weights (if it did, nobody asks); None while it may."""
-        if row.job_id is None:
-            return None
-        job = await self._do.jobs.get(row.job_id)
-        if job.status == "completed":
-            return Failure(
-                "install_outdated",
-                f"The weights of {row.model_id} were installed as another version of its entry asks.",
-                "The catalog changed meanwhile: activate it again.",
-            )
-        if job.status not in ("failed", "cancelled"):
-            return None
-        error = job.error or {}
-        sentence = error.get("sentence") or f"The installation of the weights was {job.status}."
-        return Failure(error.get("code", f"install_{job.status}"), sentence, error.get("hint", ""))
 
     # -- the switch ---------------------------------------------------------------------------------------
 
@@ -276,22 +277,6 @@ class SlotLoop:
 
     # -- the ends -----------------------------------------------------------------------------------------
 
-    async def _why(self, step: Step, row: Row, instance: Instance | None) -> Failure:
-        if step is Step.FAIL_INSTALL:
-            failure = await self._job_failure(row)
-            assert failure is not None
-            return failure
-        tail = tuple(await self._do.platform.logs(self.slot, 40)) or (instance.log_tail if instance else ())
-        verdict = self._verification.verdict
-        if step is Step.FAIL_VERIFY and verdict is not None:
-            return Failure(verdict.code, verdict.sentence, verdict.hint, None, tail)
-        exit_code = instance.exit_code if instance else None
-        found = diagnose(
-            phase=row.phase, exit_code=exit_code if step is Step.FAIL_EXIT else None, log_tail=tail,
-            reason=self._trouble or _last_word(step, instance, verdict), waited_seconds=self._waited(row),
-        )  # fmt: skip
-        return Failure(found.code, found.sentence, found.hint, exit_code, tail)
-
     async def _fail(self, row: Row, failure: Failure) -> None:
         log.warning("slot %s: %s failed: %s", self.slot, row.model_id, failure.reason)
         await self._do.database.write(
@@ -308,7 +293,7 @@ class SlotLoop:
         try:
             await doing
         except ModelManagerError as e:
-            if e.status >= 500:
+            if _may_pass(e):
                 raise  # the platform or the disk may come back; the next turn tries again
             await self._fail(row, Failure(e.code, e.sentence, e.hint))
 
@@ -321,6 +306,21 @@ class SlotLoop:
         row, _ = await self._do.database.read(self._rows)
         if row is None or row.result in ledger.ENDS:
             await self._do.platform.delete(self.slot)
+
+    async def _take_over(self, observed: Observed) -> bool:
+        """What serves and is in no row of ours is from before the state was lost: it goes on. Whether that was so."""
+        found = observed.activation
+        if found is None or await self._do.database.read(lambda c: ledger.is_known(c, found)):
+            return False
+        applied = await self._do.platform.applied(self.slot)
+        if applied is None:
+            return True  # it is not told apart yet; nothing is stopped for that
+        label = takeover.model_of(applied)
+        draft = takeover.draft_of(applied, found, self._do.item_of(label))
+        log.warning("slot %s: %s runs and is in no record; it is taken over", self.slot, draft.model_id)
+        await self._do.database.write(lambda txn: ledger.take_over(txn, self._do.events, draft))
+        self.poke()
+        return True
 
     async def _tend(self, good: Row, observed: Observed) -> None:
         """Keep the last good model serving while its successor's weights are still on their way."""
@@ -352,6 +352,9 @@ class SlotLoop:
         else:
             self._travel.end("overtaken")
 
+    def _heard(self, row: Row) -> Heard:
+        return Heard(self._trouble, self._waited(row))
+
     def _waited(self, row: Row) -> float:
         """Seconds since the switch began, as far as this process has seen it (clocks may jump)."""
         if row.phase in ("queued", "installing"):
@@ -380,7 +383,5 @@ class SlotLoop:
             pass
 
 
-def _last_word(step: Step, instance: Instance | None, verdict: Verdict | None) -> str:
-    if step is Step.FAIL_DEADLINE and verdict is not None:
-        return verdict.sentence
-    return instance.reason if instance else ""
+def _may_pass(error: ModelManagerError) -> bool:
+    return error.status >= 500 or isinstance(error, TooManyRequests)

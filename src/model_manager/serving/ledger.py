@@ -15,7 +15,7 @@ from model_manager.catalog.entry import DECODER, Entry
 from model_manager.errors import NotFound
 from model_manager.events import EventLog, timestamp
 from model_manager.serving.activation import Phase, Result
-from model_manager.serving.platform import ACTIVATION_LABEL, Manifest
+from model_manager.serving.platform import ACTIVATION_LABEL, ADOPT_ANNOTATION, Manifest
 from model_manager.state.database import Transaction
 
 ENDS = ("failed", "restored", "superseded", "cancelled")
@@ -245,6 +245,19 @@ def settle(
         begin(txn, events, again(good, restores=row.id))
 
 
+def is_known(connection: Transaction | sqlite3.Connection, activation_id: str) -> bool:
+    found = connection.execute("SELECT 1 FROM activations WHERE id = ?", (activation_id,)).fetchone()
+    return found is not None
+
+
+def take_over(txn: Transaction, events: EventLog, draft: Draft) -> None:
+    """Make what runs already the slot's desired activation: it is verified next, not started."""
+    if is_known(txn, draft.id):
+        return
+    begin(txn, events, draft)
+    enter(txn, events, activation(txn, draft.id), "starting", reason="It was running already.")
+
+
 def is_awaited(txn: Transaction, job_id: str) -> bool:
     """Whether an attempt under way, of any slot, needs this job."""
     sql = "SELECT 1 FROM activations WHERE job_id = ? AND result IS NULL LIMIT 1"
@@ -257,6 +270,7 @@ def again(good: Row, restores: str | None) -> Draft:
     manifest = msgspec.json.decode(msgspec.json.encode(good.manifest))
     for labels in (manifest["metadata"]["labels"], manifest["spec"]["predictor"]["labels"]):
         labels[ACTIVATION_LABEL] = fresh
+    (manifest["metadata"].get("annotations") or {}).pop(ADOPT_ANNOTATION, None)
     return Draft(
         id=fresh, slot=good.slot, model_id=good.model_id, entry=good.entry, entry_hash=good.entry_hash,
         revision=good.revision, manifest=manifest, weights=good.weights, actor="system", restores=restores,

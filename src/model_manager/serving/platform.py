@@ -103,6 +103,9 @@ class Platform(Protocol):
     def drift(self, manifest: Manifest) -> tuple[Difference, ...]:
         """What others have changed in this object since it was applied; nothing where nobody can."""
 
+    async def applied(self, name: str) -> Manifest | None:
+        """The object under this name as `apply` once made it, for a service that has lost its own record of it."""
+
     async def logs(self, name: str, lines: int) -> list[str]:
         """The last log lines of the newest instance, oldest first."""
 

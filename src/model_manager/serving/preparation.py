@@ -29,10 +29,14 @@ def satisfies(installed: InstalledWeights, entry: Entry) -> bool:
 
 
 class Preparation:
-    """Asks the weight store; file reads happen in threads, since the volume may be slow."""
+    """Asks the weight store; file reads happen in threads, since the volume may be slow.
 
-    def __init__(self, store: WeightStore) -> None:
+    `in_this_memory`: models run on this machine, whose memory they have to fit.
+    """
+
+    def __init__(self, store: WeightStore, *, in_this_memory: bool = True) -> None:
         self._store = store
+        self._in_this_memory = in_this_memory
 
     async def weights_ready(self, row: Row) -> bool:
         """Whether the folder this activation names holds complete, published weights that its entry asks for."""
@@ -43,7 +47,7 @@ class Preparation:
 
     async def memory_needed(self, row: Row) -> int | None:
         """Bytes the model will take on this machine; None where that cannot be told from its files."""
-        if row.weights is None:
+        if row.weights is None or not self._in_this_memory:
             return None
         return await asyncio.to_thread(self._estimate, self._store.path(row.weights), row)
 

@@ -104,8 +104,8 @@ FETCHING = (
 )  # fmt: skip
 
 EVENTS = (
-    Row("probe_failed", r"failed (startup|liveness) probe",
-        "The model server was killed since it did not pass its {0} probe in time.",
+    Row("probe_failed", r"Unhealthy: (Startup|Liveness) probe failed",
+        "The model server was killed since its {0} probe failed too often.",
         "Large models load long: raise `failureThreshold` of that probe in the ServingRuntime.", AT_ONCE),
     Row("mount_failed", r"(?:FailedMount|FailedAttachVolume|FailedMapVolume): (.*)",
         "A volume cannot be mounted: {0}", "See whether another node still holds it (`kubectl describe pod`)."),
@@ -240,11 +240,12 @@ def _killed(pod: Object) -> Finding | None:
 
 
 def _told(pod: Object, events: Iterable[Object]) -> Finding | None:
-    restarted = bool(ended(container_status(pod)))
+    how = ended(container_status(pod))
+    restarted, killed = bool(how), how.get("exitCode") in (137, 143)
     creating = waiting(container_status(pod)).get("reason") in (None, "ContainerCreating", "PodInitializing")
     for event in events:
         found = _match(EVENTS, f"{event.get('reason')}: {_flat(event.get('message'))}")
-        if found and (restarted if found.code == "probe_failed" else creating and not restarted):
+        if found and (killed if found.code == "probe_failed" else creating and not restarted):
             return found
     return None
 

@@ -4,10 +4,11 @@ Ours is what carries our activation label. A taken-over object carries none, sin
 InferenceService to its pods, which would restart them: it is marked among its field managers instead.
 """
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
-from model_manager.serving.kserve.kinds import Object, items, labels, mapping, metadata
+from model_manager.serving.kserve.kinds import Object, annotations, items, labels, mapping, metadata
 from model_manager.serving.platform import ACTIVATION_LABEL, Difference, Manifest
 
 ADOPTER = "model-manager-adopted-"
@@ -57,6 +58,25 @@ def drift(service: Object, applied: Manifest) -> tuple[Difference, ...]:
             if live is not None:
                 differences.append(Difference(_dotted(path), None, live, manager))
     return tuple(differences)
+
+
+def as_applied(service: Object) -> Manifest | None:
+    """The manifest that made this object of ours; None for one that is not, or was only taken over."""
+    own = labels(service)
+    if not own.get(ACTIVATION_LABEL):
+        return None
+    about, spec = metadata(service), copy.deepcopy(mapping(service.get("spec")))
+    mapping(mapping(spec.get("predictor")).get("model")).pop(
+        "name", None
+    )  # KServe's defaulter adds an empty one
+    return {
+        "apiVersion": service.get("apiVersion"), "kind": service.get("kind"),
+        "metadata": {
+            "name": about.get("name"), "namespace": about.get("namespace"), "labels": dict(own),
+            "annotations": {key: value for key, value in annotations(service).items() if key != "modelFormat"},
+        },
+        "spec": spec,
+    }  # fmt: skip
 
 
 Path = tuple[str, ...]

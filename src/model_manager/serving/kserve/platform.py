@@ -121,6 +121,10 @@ class KServePlatform:
             return ()
         return ownership.drift(service, manifest)
 
+    async def applied(self, name: str) -> Manifest | None:
+        service = self._services.get(name)
+        return None if service is None else ownership.as_applied(service)
+
     async def logs(self, name: str, lines: int) -> list[str]:
         pods = self._pods_of(name)
         if not lines or not pods:

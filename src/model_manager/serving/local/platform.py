@@ -82,6 +82,9 @@ class LocalPlatform:
     def drift(self, manifest: Manifest) -> tuple[Difference, ...]:
         return ()
 
+    async def applied(self, name: str) -> Manifest | None:
+        return None
+
     async def logs(self, name: str, lines: int) -> list[str]:
         owner = self._owners.get(name)
         return list(owner.tail(lines)) if owner else []

@@ -1,0 +1,81 @@
+"""Why an attempt failed: asked of whoever knows, when a slot's loop has decided that it did."""
+
+import logging
+
+from msgspec import Struct
+
+from model_manager.errors import ModelManagerError
+from model_manager.jobs.queue import Jobs
+from model_manager.serving.activation import Step, current
+from model_manager.serving.diagnose import diagnose
+from model_manager.serving.ledger import Failure, Row
+from model_manager.serving.platform import Instance, Observed, Platform
+from model_manager.serving.verify import Verdict
+
+log = logging.getLogger(__name__)
+
+
+class Heard(Struct, frozen=True):
+    """What the loop itself met: the sentence of its last turn's error, and the seconds it waited."""
+
+    trouble: str
+    waited: float
+
+
+class Causes:
+    """Asks the platform for its last lines, and the jobs for how they ended."""
+
+    def __init__(self, platform: Platform, jobs: Jobs) -> None:
+        self._platform, self._jobs = platform, jobs
+
+    async def of_job(self, row: Row) -> Failure | None:
+        """Why the job cannot give this attempt its weights (if it did, nobody asks); None while it may."""
+        if row.job_id is None:
+            return None
+        job = await self._jobs.get(row.job_id)
+        if job.status == "completed":
+            return Failure(
+                "install_outdated",
+                f"The weights of {row.model_id} were installed as another version of its entry asks.",
+                "The catalog changed meanwhile: activate it again.",
+            )
+        if job.status not in ("failed", "cancelled"):
+            return None
+        error = job.error or {}
+        sentence = error.get("sentence") or f"The installation of the weights was {job.status}."
+        return Failure(error.get("code", f"install_{job.status}"), sentence, error.get("hint", ""))
+
+    async def of(
+        self, step: Step, row: Row, observed: Observed, verdict: Verdict | None, heard: Heard
+    ) -> Failure:
+        """The cause as the platform knows it, else as the log tells it, else as it ended."""
+        if step is Step.FAIL_INSTALL:
+            failure = await self.of_job(row)
+            assert failure is not None
+            return failure
+        instance, trouble = current(row.id, observed), observed.trouble
+        tail = await self._last_lines(row.slot, instance)
+        if step is Step.FAIL_VERIFY and verdict is not None:
+            return Failure(verdict.code, verdict.sentence, verdict.hint, None, tail)
+        exit_code = instance.exit_code if instance else None
+        if trouble is not None:  # the platform knows better than what it left in the log
+            return Failure(trouble.code, trouble.sentence, trouble.hint, exit_code, tail)
+        found = diagnose(
+            phase=row.phase, exit_code=exit_code if step is Step.FAIL_EXIT else None, log_tail=tail,
+            reason=heard.trouble or _last_word(step, instance, verdict), waited_seconds=heard.waited,
+        )  # fmt: skip
+        return Failure(found.code, found.sentence, found.hint, exit_code, tail)
+
+    async def _last_lines(self, slot: str, instance: Instance | None) -> tuple[str, ...]:
+        try:
+            lines = await self._platform.logs(slot, 40)
+        except ModelManagerError as e:  # a log that may not be read must not hide how it ended
+            log.warning("slot %s: %s", slot, e.sentence)
+            lines = []
+        return tuple(lines) or (instance.log_tail if instance else ())
+
+
+def _last_word(step: Step, instance: Instance | None, verdict: Verdict | None) -> str:
+    if step is Step.FAIL_DEADLINE and verdict is not None:
+        return verdict.sentence
+    return instance.reason if instance else ""
