@@ -7,7 +7,6 @@ from pathlib import Path
 import httpx2
 from lightkube.config.client_adapter import AsyncClient, ConnectionParams
 from lightkube.config.kubeconfig import SERVICE_ACCOUNT, KubeConfig, SingleConfig
-from lightkube.core.exceptions import ConfigError
 
 from model_manager.errors import SettingsError
 
@@ -66,9 +65,12 @@ def _configuration(kubeconfig: Path | None) -> SingleConfig:
     try:
         found = KubeConfig.from_file(kubeconfig) if kubeconfig else KubeConfig.from_service_account()
         config = found.get()
-    except (ConfigError, OSError, KeyError, TypeError, ValueError) as e:
+    except Exception as e:  # whatever lightkube and YAML raise for a file that is something else
+        why = (str(e).splitlines() or [""])[0] or type(
+            e
+        ).__name__  # what follows may quote the file, and its token
         raise SettingsError(
-            f"The Kubernetes configuration cannot be used: {e}."
+            f"The Kubernetes configuration cannot be used: {why}."
             if kubeconfig
             else f"This is no pod with a service account: nothing is mounted at {SERVICE_ACCOUNT}.",
             "Name a kubeconfig file in MODEL_MANAGER_KUBECONFIG, or run the service in the cluster.",

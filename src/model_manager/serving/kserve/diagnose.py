@@ -51,9 +51,9 @@ SCHEDULING = (
     Row("claim_elsewhere", r"volume node affinity conflict|didn't find available persistent volumes",
         "The volume is on another node than those that fit: {said}",
         "Use a volume that those nodes can mount, or correct the entry's `nodeSelector`."),
-    Row("gpu_missing", r"Insufficient (\S*/\S*gpu\S*|\S*/\S*mig\S*)",
+    Row("gpu_missing", r"Insufficient (\S+/(?:gpu|mig-)[^\s.,]*|gpu\.\S+/[^\s.,]+)",
         "No node has enough free {0}: {said}", _GPU),
-    Row("resources_missing", r"Insufficient (\S+?)[.,]",
+    Row("resources_missing", r"Insufficient (\S+?)[.,]*(?:\s|$)",
         "No node has enough free {0}: {said}", _GPU),
     Row("no_node", r"didn't match Pod's node affinity/selector",
         "No node has the labels that the entry asks for: {said}", "Correct its `nodeSelector`, or label a node."),
@@ -242,7 +242,9 @@ def _killed(pod: Object) -> Finding | None:
 def _told(pod: Object, events: Iterable[Object]) -> Finding | None:
     how = ended(container_status(pod))
     restarted, killed = bool(how), how.get("exitCode") in (137, 143)
-    creating = waiting(container_status(pod)).get("reason") in (None, "ContainerCreating", "PodInitializing")
+    status = container_status(pod)
+    running = "running" in mapping(status.get("state"))
+    creating = not running and waiting(status).get("reason") in (None, "ContainerCreating", "PodInitializing")
     for event in events:
         found = _match(EVENTS, f"{event.get('reason')}: {_flat(event.get('message'))}")
         if found and (killed if found.code == "probe_failed" else creating and not restarted):

@@ -1,0 +1,177 @@
+"""Why models do not start on a cluster: what Kubernetes said of each failure, and the cause that is read from it."""
+
+from typing import Any
+
+import pytest
+
+from model_manager.serving.kserve.diagnose import AT_ONCE, NEVER, of_pod, of_service
+
+RUNNING: dict[str, Any] = {"state": {"running": {}}, "lastState": {}}
+
+
+def pod(status: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    container = {"name": "kserve-container", "resources": {"limits": {"memory": "8Gi"}}}
+    statuses = [{"name": "kserve-container", "image": "llama:1", **status}] if status else []
+    return {
+        "spec": {"containers": [container], "nodeName": "gpu-1"},
+        "status": {"phase": "Pending", "containerStatuses": statuses, **more},
+    }
+
+
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
+    return {"state": {"waiting": {"reason": reason, "message": message}}, "lastState": {}}
+
+
+def unscheduled(message: str) -> dict[str, Any]:
+    return pod(conditions=[
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}])  # fmt: skip
+
+
+def init(state: dict[str, Any], last: dict[str, Any] | None = None) -> dict[str, Any]:
+    return pod(waiting("PodInitializing"), initContainerStatuses=[
+        {"name": "storage-initializer", "state": state, "lastState": last or {}}])  # fmt: skip
+
+
+def ended(code: int, reason: str = "Error", message: str = "") -> dict[str, Any]:
+    return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+
+
+def event(reason: str, message: str) -> dict[str, Any]:
+    return {"reason": reason, "message": message}
+
+
+BACKOFF = {"waiting": {"reason": "CrashLoopBackOff"}}
+NODES = "0/1 nodes are available: "
+PULL = 'failed to pull and unpack image "model-manager/llama-cpp:test": '
+
+PODS = [
+    ("claim_missing", unscheduled('persistentvolumeclaim "absent" not found. not found'), "claim absent"),
+    ("claim_unbound", unscheduled(f"{NODES}pod has unbound immediate PersistentVolumeClaims."), "not bound"),
+    ("claim_elsewhere", unscheduled(f"{NODES}1 node(s) had volume node affinity conflict."), "on another node"),
+    ("gpu_missing", unscheduled(f"{NODES}1 Insufficient nvidia.com/gpu."), "enough free nvidia.com/gpu: 0/1"),
+    ("gpu_missing", unscheduled(f"{NODES}1 Insufficient amd.com/gpu, 2 Insufficient cpu."), "free amd.com/gpu: "),
+    ("resources_missing", unscheduled(f"{NODES}1 Insufficient memory."), "enough free memory: "),
+    ("no_node", unscheduled(f"{NODES}1 node(s) didn't match Pod's node affinity/selector."), "No node has the labels"),
+    ("no_node", unscheduled(f"{NODES}1 node(s) had untolerated taint {{gpu: true}}."), "reserved for others"),
+    ("unschedulable", unscheduled("something new"), "No node can hold the pod: something new."),
+    ("image_missing", pod(waiting("ErrImagePull", f"{PULL}not found")), "does not exist: failed to pull"),
+    ("image_missing", pod(waiting("ImagePullBackOff", f"Back-off: ErrImagePull: {PULL}not found")), "does not exist"),
+    ("image_denied", pod(waiting("ErrImagePull", "pull access denied")), "registry refuses"),
+    ("image_pull", pod(waiting("ErrImagePull", "dial tcp: i/o timeout")), "cannot be pulled: dial tcp"),
+    ("image_pull", pod(waiting("InvalidImageName")), "InvalidImageName of llama:1."),
+    ("secret_missing", pod(waiting("CreateContainerConfigError", 'secret "hf" not found')), "The secret hf does not"),
+    ("config_map_missing", pod(waiting("CreateContainerConfigError", 'configmap "c" not found')), "ConfigMap c"),
+    ("key_missing", pod(waiting("CreateContainerConfigError", "couldn't find key t in Secret models/hf")),
+     "The Secret models/hf has no key t."),
+    ("weights_missing", pod(waiting("CreateContainerConfigError", "failed to prepare subPath for volumeMount")),
+     "cannot be mounted"),
+    ("command_missing", pod(waiting("RunContainerError", 'exec: "vllm": executable file not found in $PATH')),
+     "not in its image"),
+    ("container", pod(waiting("CreateContainerError", "context deadline exceeded")), "context deadline exceeded."),
+    ("not_allowed", init(BACKOFF, ended(1, message="401 gated repo")), "refuses them: 401 gated repo."),
+    ("source_missing", init(ended(1, message="RepositoryNotFoundError: 404")), "is not there"),
+    ("disk_full", init(ended(1, message="OSError: No space left on device")), "disk is too small"),
+    ("fetch_failed", init(BACKOFF, ended(3)), "storage-initializer ended with 3."),
+    ("fetch_out_of_memory", init(BACKOFF, ended(137, "OOMKilled")), "killed for want of memory"),
+    ("image_missing", init(waiting("ErrImagePull", "kserve/storage-initializer: not found")["state"]), "image"),
+    ("out_of_memory", pod({"state": BACKOFF, "lastState": ended(137, "OOMKilled")}), "than its limit of 8Gi."),
+    ("out_of_memory", pod({"state": {"running": {}}, "lastState": ended(137, "OOMKilled")}), "limit of 8Gi"),
+    ("evicted", pod(phase="Failed", reason="Evicted", message="The node was low on memory."), "low on memory"),
+    ("node_lost", pod(RUNNING, conditions=[{"type": "Ready", "status": "False", "reason": "NodeNotReady"}]),
+     "The node gpu-1 does not answer."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "seen", "said"), PODS)
+def test_each_failure_of_a_pod_is_named(code: str, seen: dict[str, Any], said: str) -> None:
+    found = of_pod(seen)
+    assert found is not None
+    assert (found.code, said in found.sentence) == (code, True), found.sentence
+    assert found.sentence.endswith(".")
+    assert not found.sentence.endswith("..")
+    assert found.hint.endswith(".")
+    assert found.patience <= 20 or found.patience == NEVER, "known within 30 s, with the loop's own interval"
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pod(RUNNING),
+        pod(waiting("ContainerCreating")),
+        pod(waiting("PodInitializing"), initContainerStatuses=[{"name": "i", "state": {"running": {}}}]),
+        init(ended(0, "Completed")),
+        pod({"state": BACKOFF, "lastState": ended(2)}),
+        pod({"state": {"running": {}}, "lastState": ended(1)}),
+        {},
+        {"status": None, "spec": []},
+    ],
+)
+def test_what_is_on_its_way_or_ended_by_itself_is_no_finding(seen: dict[str, Any]) -> None:
+    """The log of what ended by itself tells more."""
+    assert of_pod(seen, [event("BackOff", "Back-off restarting failed container")]) is None
+
+
+def test_a_kill_after_failed_probes_is_told_from_a_crash() -> None:
+    events = [event("Unhealthy", "Startup probe failed: connection refused")]
+    killed = of_pod(pod({"state": {"running": {}}, "lastState": ended(137)}), events)
+    assert killed is not None
+    assert (killed.code, killed.patience) == ("probe_failed", AT_ONCE)
+    assert killed.sentence == "The model server was killed since its Startup probe failed too often."
+    assert of_pod(pod({"state": {"running": {}}, "lastState": ended(1)}), events) is None
+    assert of_pod(pod(RUNNING), events) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [("FailedMount", "mount_failed"), ("FailedAttachVolume", "mount_failed"),
+     ("FailedCreatePodSandBox", "sandbox_failed")],
+)  # fmt: skip
+def test_what_only_events_tell(reason: str, code: str) -> None:
+    creating = pod(waiting("ContainerCreating"))
+    found = of_pod(creating, [event(reason, "Multi-Attach error for volume")])
+    assert found is not None
+    assert (found.code, "Multi-Attach error for volume." in found.sentence) == (code, True)
+    assert of_pod(pod(RUNNING), [event(reason, "Multi-Attach error")]) is None, "it was mounted in the end"
+
+
+def service(transition: str = "InvalidSpec", reason: str = "") -> dict[str, Any]:
+    failure = {"reason": reason, "message": "Waiting for runtime to become available"}
+    return {"status": {"modelStatus": {"transitionStatus": transition, "lastFailureInfo": failure}}}
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [("RuntimeNotRecognized", "runtime_missing"), ("RuntimeDisabled", "runtime_disabled"),
+     ("NoSupportingRuntime", "runtime_unfit"), ("InvalidPredictorSpec", "invalid_spec")],
+)  # fmt: skip
+def test_what_kserve_says_where_there_is_no_pod(reason: str, code: str) -> None:
+    found = of_service(service(reason=reason), [], [])
+    assert found is not None
+    assert found.code == code
+    assert "Waiting for runtime" in found.sentence
+
+
+def test_an_old_failure_of_the_service_is_not_believed() -> None:
+    """`lastFailureInfo` stays after recovery, and describes the outgoing pod right after an apply."""
+    assert of_service(service("UpToDate", "RuntimeNotRecognized"), [], []) is None
+    assert of_service(service(reason="RuntimeNotRecognized"), [], [pod(RUNNING)]) is None
+    noise = [
+        event("UpdateFailed", "the object has been modified"),
+        event("InternalError", "the object has been"),
+    ]
+    assert of_service({}, noise, []) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        (event("InternalError", "storageUri, must be one of: [gs://]."), "storage_uri"),
+        (event("FailedCreate", 'pods "a" is forbidden: exceeded quota: gpus, requested: limits'), "quota"),
+        (event("FailedCreate", "admission webhook denied: no"), "pod_refused"),
+        (event("ServerlessModeRejected", "Knative Services are not available"), "no_knative"),
+    ],
+)  # fmt: skip
+def test_events_tell_why_there_is_no_pod(told: dict[str, Any], code: str) -> None:
+    found = of_service({}, [told], [])
+    assert found is not None
+    assert found.code == code
