@@ -1,0 +1,44 @@
+"""Objects read from the folders of Go modules: CRDs, webhook configurations, ConfigMaps. None of them is kept here."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import yaml
+
+from testcluster.api import Api, Object
+
+PATIENCE = 30.0
+"""Seconds that a server may take to serve a new CRD or to listen for its webhooks."""
+
+
+def read(*files: Path) -> Iterator[Object]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # KServe's CRDs are 2 MB: 0.5 s instead of 10
+    for file in files:
+        with file.open("rb") as stream:
+            yield from (document for document in yaml.load_all(stream, loader) if document)
+
+
+async def apply_all(api: Api, objects: Iterable[Object]) -> None:
+    await asyncio.gather(*(api.apply(one, patience=PATIENCE) for one in objects))
+
+
+async def apply_crds(api: Api, objects: Iterable[Object]) -> None:
+    """Apply them, and wait until the server serves each."""
+    crds = list(objects)
+    await apply_all(api, crds)
+    await asyncio.gather(*(_established(api, crd["metadata"]["name"]) for crd in crds))
+
+
+async def _established(api: Api, name: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            crd = await api.get("customresourcedefinitions", name)
+            conditions = crd.get("status", {}).get("conditions", [])
+            if any(one["type"] == "Established" and one["status"] == "True" for one in conditions):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def namespace(api: Api, name: str) -> None:
+    await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
