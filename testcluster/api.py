@@ -34,6 +34,10 @@ STRATEGIC, MERGE, APPLY = (
 )
 
 
+TRIES = 40
+"""Of a request that is answered 429: 10 s."""
+
+
 class Refused(Exception):
     """The API server said no."""
 
@@ -140,10 +144,17 @@ class Api:
         kind: str = "application/json",
         query: Mapping[str, str] | None = None,
     ) -> Object:
-        """One request, one JSON answer. Refused: the server's own words; httpx2's errors: no answer at all."""
+        """One request, one JSON answer. Refused: the server's own words; httpx2's errors: no answer at all.
+
+        429 is waited out: every CRD answers it for a second when it is new and after a restart of the server.
+        """
         content = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": kind} if content else {}
-        response = await self._http.request(method, where, content=content, headers=headers, params=query)
+        for left in reversed(range(TRIES)):
+            response = await self._http.request(method, where, content=content, headers=headers, params=query)
+            if response.status_code != 429 or not left:
+                break
+            await asyncio.sleep(0.25)
         if response.status_code >= 400:
             raise _refused(response, response.content)
         return dict(response.json()) if response.content.startswith(b"{") else {}

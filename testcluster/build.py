@@ -1,4 +1,4 @@
-"""`python -m testcluster.build`: make the cluster's programs, once, into a cache that the whole machine shares.
+"""Make the cluster's programs, once, into a cache that the whole machine shares.
 
 The programs are the `tool` lines of core/go.mod and knative/go.mod. Knative has a module of its own: beside the
 newer OpenTelemetry of the other module it compiles, and then panics at its start ("conflicting Schema URL").
@@ -9,7 +9,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -157,16 +156,3 @@ def _go(module: str, *arguments: str) -> str:
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly", "GOWORK": "off"}
-
-
-def main() -> int:
-    try:
-        print(programs(lambda line: print(f"testcluster: {line}", file=sys.stderr, flush=True)))
-    except CannotBuild as error:
-        print(f"testcluster: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

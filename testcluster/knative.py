@@ -77,7 +77,7 @@ class Knative:
     async def start(self, api: Api) -> None:
         """CRDs and settings, then both programs; returns once the webhooks answer."""
         await manifests.namespace(api, NAMESPACE)
-        await manifests.apply_crds(api, self._crds())
+        await manifests.create_crds(api, self._crds())
         await manifests.apply_all(api, [*self._settings(), self._service()])
         await manifests.apply_all(api, [*self._secrets(), *self._webhook_configurations()])
         self.webhook.start()

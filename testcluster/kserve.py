@@ -47,7 +47,7 @@ class KServe:
     async def start(self, api: Api, mode: str = "Standard") -> None:
         """CRDs and settings first (it exits without them), then the program, then its webhooks."""
         await manifests.namespace(api, NAMESPACE)
-        await manifests.apply_crds(api, await asyncio.to_thread(lambda: list(self._crds())))
+        await manifests.create_crds(api, await asyncio.to_thread(lambda: list(self._crds())))
         await manifests.apply_all(api, [self.settings(mode)])
         self.program.start()
         await self._ready()

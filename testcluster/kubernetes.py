@@ -1,5 +1,6 @@
 """etcd and the three Kubernetes servers: their command lines."""
 
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -8,7 +9,12 @@ from pathlib import Path
 from testcluster.credentials import Credentials
 from testcluster.process import Program
 
-AUDIT_POLICY = '{"apiVersion":"audit.k8s.io/v1","kind":"Policy","omitStages":["RequestReceived"],"rules":[{"level":"Metadata"}]}'
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata"}],
+}
 
 
 def free_ports(count: int) -> list[int]:
@@ -56,7 +62,7 @@ class ControlPlane:
     def _apiserver(self) -> Program:
         credentials = self._credentials
         policy = self._folder / "audit-policy.json"
-        policy.write_text(AUDIT_POLICY)
+        policy.write_text(json.dumps(AUDIT_POLICY))
         return self._program(
             "kube-apiserver",
             f"--etcd-servers=http://127.0.0.1:{self._ports['etcd']}",

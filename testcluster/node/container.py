@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -41,11 +42,11 @@ class ContainerRun:
         self._back_off = pod.settings.back_off
 
     @property
-    def log(self) -> str:
+    def log(self) -> Path:
         return self.log_of(self.status["restartCount"])
 
-    def log_of(self, restart: int) -> str:
-        return str(self.pod.logs / f"{self.name}.{restart}.log")
+    def log_of(self, restart: int) -> Path:
+        return self.pod.logs / f"{self.name}.{restart}.log"
 
     @property
     def is_alive(self) -> bool:
@@ -96,7 +97,7 @@ class ContainerRun:
         try:
             rootfs = Rootfs(pod.api, pod.pod, self.container, pod.ip, pod.folder, settings.volumes)
             argv, environment = await rootfs.command(settings.commands, settings.hub)
-            with open(self.log, "ab") as log:
+            with self.log.open("ab") as log:
                 self.process = await asyncio.create_subprocess_exec(
                     *("setpriv", "--pdeathsig", "KILL", *argv),
                     env=environment,
@@ -222,11 +223,8 @@ class Probes:
         """True when the container is to be killed: never for readiness."""
         run = self._run
         failures = run.pod.failures()
-        if (
-            "never-ready" in failures
-            and kind != "livenessProbe"
-            or "liveness" in failures
-            and kind == "livenessProbe"
+        if ("never-ready" in failures and kind != "livenessProbe") or (
+            "liveness" in failures and kind == "livenessProbe"
         ):
             wrong = "HTTP probe failed with statuscode: 503"
         else:
@@ -260,7 +258,7 @@ def exit_code(returncode: int) -> int:
     return returncode if returncode >= 0 else 128 - returncode
 
 
-def tail(path: str) -> str:
+def tail(path: Path) -> str:
     """The end of a log, as much as a kubelet puts into a termination message."""
-    with open(path, errors="replace") as file:
+    with path.open(errors="replace") as file:
         return "\n".join(file.read()[-2048:].splitlines()[-80:])

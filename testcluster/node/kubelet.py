@@ -40,11 +40,12 @@ async def _answer(find: Find, url: urllib.parse.SplitResult, writer: asyncio.Str
     if pod is None or container is None:
         return _refuse(writer, 404, f"no such container: {url.path}")
     restart = container.status["restartCount"] - (query.get("previous") == "true")
-    if not Path(container.log_of(restart)).exists():
+    log = container.log_of(restart)
+    if not log.exists():
         word = "previous terminated container" if query.get("previous") == "true" else "container"
         return _refuse(writer, 400, f'{word} "{words[3]}" in pod "{words[2]}" not found')
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n")
-    with open(container.log_of(restart), "rb") as file:
+    with log.open("rb") as file:
         lines = file.readlines()
         if "tailLines" in query:
             lines = lines[-int(query["tailLines"]) :] if int(query["tailLines"]) else []

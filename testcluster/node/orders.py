@@ -18,7 +18,17 @@ from typing import Any
 
 ANNOTATION = "test-node/fail"
 WORDS = frozenset(
-    "image-pull init-crash crash oom never-ready liveness slow-start slow-termination evict".split()
+    [
+        "image-pull",
+        "init-crash",
+        "crash",
+        "oom",
+        "never-ready",
+        "liveness",
+        "slow-start",
+        "slow-termination",
+        "evict",
+    ]
 )
 
 

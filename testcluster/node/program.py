@@ -129,10 +129,8 @@ class Machines:
         return {
             "capacity": size,
             "allocatable": size,
-            "addresses": [
-                {"type": "InternalIP", "address": "127.0.0.1"},
-                {"type": "Hostname", "address": node},
-            ],
+            # Not its name: the API server would look that up to fetch a log.
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self.settings.port}},
             "conditions": [
                 {
@@ -143,7 +141,7 @@ class Machines:
                     "lastHeartbeatTime": now(),
                 }
             ],
-            "nodeInfo": {name: "test" for name in names.split()}
+            "nodeInfo": dict.fromkeys(names.split(), "test")
             | {"kubeletVersion": "v1.34.4", "operatingSystem": "linux", "architecture": "amd64"},
         }
 

@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from testcluster.api import Api, Object
 from testcluster.node.images import entry_point

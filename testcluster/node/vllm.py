@@ -11,15 +11,38 @@ from pathlib import Path
 
 from tests import model_server
 
-FLAGS = (
-    "served-model-name max-model-len gpu-memory-utilization tensor-parallel-size pipeline-parallel-size dtype "
-    "quantization kv-cache-dtype max-num-seqs max-num-batched-tokens chat-template tokenizer tool-call-parser "
-    "reasoning-parser revision seed swap-space load-format block-size hf-overrides api-key"
-).split()
-SWITCHES = (
-    "trust-remote-code enforce-eager enable-auto-tool-choice enable-prefix-caching no-enable-prefix-caching "
-    "enable-chunked-prefill disable-log-requests"
-).split()
+FLAGS = [
+    "served-model-name",
+    "max-model-len",
+    "gpu-memory-utilization",
+    "tensor-parallel-size",
+    "pipeline-parallel-size",
+    "dtype",
+    "quantization",
+    "kv-cache-dtype",
+    "max-num-seqs",
+    "max-num-batched-tokens",
+    "chat-template",
+    "tokenizer",
+    "tool-call-parser",
+    "reasoning-parser",
+    "revision",
+    "seed",
+    "swap-space",
+    "load-format",
+    "block-size",
+    "hf-overrides",
+    "api-key",
+]
+SWITCHES = [
+    "trust-remote-code",
+    "enforce-eager",
+    "enable-auto-tool-choice",
+    "enable-prefix-caching",
+    "no-enable-prefix-caching",
+    "enable-chunked-prefill",
+    "disable-log-requests",
+]
 
 
 def main() -> int:
