@@ -19,13 +19,13 @@ from model_manager.events import Event, EventLog, Subscription
 from model_manager.jobs.job import Job
 from model_manager.jobs.queue import Jobs
 from model_manager.metrics import History, Metrics
-from model_manager.serving import ledger
+from model_manager.serving import ledger, takeover
 from model_manager.serving.activation import Result, current
 from model_manager.serving.control import SlotLoop
 from model_manager.serving.forecast import Forecast, forecast_of_served
 from model_manager.serving.ledger import Draft, Failure, Row
 from model_manager.serving.outlook import Outlook
-from model_manager.serving.platform import Manifest, Platform
+from model_manager.serving.platform import ADOPT_ANNOTATION, Manifest, Platform
 from model_manager.serving.runtime import ServingRuntime
 from model_manager.serving.targets import Targets
 from model_manager.state.database import Database, Transaction
@@ -156,6 +156,34 @@ async def activate(parts: Parts, model_id: str, *, slot: str | None = None, acto
     logs.activation_id.set(activation_id)
     parts.loops[draft.slot].poke()
     return await get_activation(parts, activation_id)
+
+
+async def adopt(parts: Parts, slot: str, model_id: str | None, actor: str) -> Activation:
+    """Take over what somebody else made under a slot's name: nothing of it is restarted, and it is verified next.
+
+    `model_id` says which entry of the catalog it is; without one the object's own word for that is taken.
+    Raises NotFound where there is nothing to take over.
+    """
+    name = _slot_name(parts, slot)
+    found = await parts.platform.foreign(name)
+    if found is None:
+        raise NotFound(
+            f"There is nothing to take over: nobody else made an InferenceService {name}.",
+            "On a cluster, one of that name in ACTIVE_NAMESPACE that this service did not make can be.",
+        )
+    model = model_id or takeover.said_model(found)
+    if model is None:
+        raise InvalidRequest(
+            f"The InferenceService {name} does not say which model of the catalog it serves.",
+            'Send {"model": "…"}, or `model-manager slots adopt SLOT MODEL`.',
+        )
+    draft = _draft(parts, parts.catalog.item(model), name, actor)
+    draft.manifest["metadata"].setdefault("annotations", {})[ADOPT_ANNOTATION] = "true"
+    if draft.weights and await asyncio.to_thread(parts.weights.find, draft.weights) is None:
+        draft.weights = None  # what serves has its weights, wherever they lie: nothing is to be installed
+    await parts.database.write(lambda txn: ledger.begin(txn, parts.events, draft))
+    parts.loops[name].poke()
+    return await get_activation(parts, draft.id)
 
 
 async def deactivate(parts: Parts, *, slot: str | None = None, actor: str) -> tuple[str, Slot]:

@@ -18,7 +18,7 @@ PROMISED = (
     "events", "metrics", "health", "settings", "support-bundle", "forecast", "completion",
     "models list", "models show", "models manifest", "catalog status", "catalog problems", "catalog refresh",
     "catalog check", "catalog fmt", "catalog preview", "catalog validate",
-    "slots list", "slots show", "slots set", "slots clear", "slots logs",
+    "slots list", "slots show", "slots set", "slots adopt", "slots clear", "slots logs",
     "slots activations", "token list", "token create", "token revoke", "token current",
     "context list", "context show", "context add", "context use", "context remove",
     "weights list", "weights usage", "weights info", "weights install", "weights delete",

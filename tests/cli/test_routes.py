@@ -41,6 +41,7 @@ COMMANDS = {
     "GET /slots/{slot}": "slots show a",
     "PUT /slots/{slot}": "slots set a b --no-wait",
     "DELETE /slots/{slot}": "slots clear a",
+    "POST /slots/{slot}/adopt": "slots adopt a b --no-wait",
     "GET /slots/{slot}/activations": "slots activations a",
     "GET /slots/{slot}/logs": "slots logs a",
     "GET /activations": "activations",

@@ -63,6 +63,12 @@ class FakePlatform:
     async def applied(self, name: str) -> Manifest | None:
         return None
 
+    async def foreign(self, name: str) -> Manifest | None:
+        return None
+
+    async def release(self, name: str) -> None:
+        pass
+
     async def logs(self, name: str, lines: int) -> list[str]:
         return self._output.get(name, [])[-lines:] if lines else []
 

@@ -55,6 +55,7 @@ read   GET    /slots/{slot}/activations
 read   GET    /slots/{slot}/logs
 admin  PUT    /slots/{slot}
 admin  DELETE /slots/{slot}
+admin  POST   /slots/{slot}/adopt
 read   GET    /activations
 read   GET    /activations/forecast
 read   GET    /activations/{activation_id}

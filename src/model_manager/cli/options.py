@@ -37,6 +37,13 @@ ModelId = Annotated[
     str,
     typer.Argument(metavar="ID", help="Id or alias of a catalog entry.", autocompletion=completing.models),
 ]
+MaybeModel = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[ID]", help="Id or alias of a catalog entry.", show_default=False,
+        autocompletion=completing.models,
+    ),
+]  # fmt: skip
 Slot = Annotated[
     str | None,
     typer.Option(

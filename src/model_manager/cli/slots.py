@@ -7,7 +7,7 @@ from model_manager.cli.activations import show_activations
 from model_manager.cli.command import Session, Watch, client_command, listing_command
 from model_manager.cli.group import noun
 from model_manager.cli.logs import Follow, show_log
-from model_manager.cli.options import Limit, Lines, ModelId, SlotName, Timeout
+from model_manager.cli.options import Limit, Lines, MaybeModel, ModelId, SlotName, Timeout
 from model_manager.cli.switch import Wait, follow
 
 app = noun("slots", "The places that serve a model each; alone, lists them.")
@@ -66,6 +66,21 @@ def clear(session: Session, slot: SlotName) -> None:
     Example: model-manager slots clear active-llm
     """
     session.tell(f"Slot {slot} is empty now.", session.client.delete("slots", slot), slot)
+
+
+@app.command()
+@listing_command
+def adopt(
+    session: Session, slot: SlotName, model: MaybeModel = None, wait: Wait = True, timeout: Timeout = None
+) -> None:
+    """Take over the InferenceService that somebody else made under this name.
+
+    Nothing of it is restarted. MODEL is the catalog's entry that it serves, if it does not say so itself.
+
+    Example: model-manager slots adopt active-llm demo
+    """
+    asked = session.client.post("slots", slot, "adopt", payload={"model": model} if model else {})
+    follow(session, asked, wait, timeout)
 
 
 @app.command()

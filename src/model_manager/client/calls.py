@@ -444,6 +444,16 @@ def empty_slot(slot: str) -> Call[Slot]:
     return Call(method="DELETE", path=("slots", slot), returns={200: Slot})
 
 
+def adopt_slot(slot: str, *, model: str | None = None) -> Call[Activation]:
+    """Take over the InferenceService that somebody else made under a slot's name; none of its pods is restarted."""
+    return Call(
+        method="POST",
+        path=("slots", slot, "adopt"),
+        returns={202: Activation},
+        payload=given({"model": model}),
+    )
+
+
 def slot_activations(
     slot: str, *, limit: int | None = None, cursor: str | None = None
 ) -> Call[ActivationList]:

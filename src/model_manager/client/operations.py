@@ -370,6 +370,10 @@ class SyncOperations:
         """Make a slot want nothing, now and after every restart."""
         return self.send(calls.empty_slot(slot))
 
+    def adopt_slot(self, slot: str, *, model: str | None = None) -> Activation:
+        """Take over the InferenceService that somebody else made under a slot's name; none of its pods is restarted."""
+        return self.send(calls.adopt_slot(slot, model=model))
+
     def slot_activations(
         self, slot: str, *, limit: int | None = None, cursor: str | None = None
     ) -> ActivationList:
@@ -757,6 +761,10 @@ class AsyncOperations:
     async def empty_slot(self, slot: str) -> Slot:
         """Make a slot want nothing, now and after every restart."""
         return await self.send(calls.empty_slot(slot))
+
+    async def adopt_slot(self, slot: str, *, model: str | None = None) -> Activation:
+        """Take over the InferenceService that somebody else made under a slot's name; none of its pods is restarted."""
+        return await self.send(calls.adopt_slot(slot, model=model))
 
     async def slot_activations(
         self, slot: str, *, limit: int | None = None, cursor: str | None = None

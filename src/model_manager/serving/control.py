@@ -29,7 +29,7 @@ from model_manager.serving.journey import Told, Travel, untold
 from model_manager.serving.ledger import Failure, Row
 from model_manager.serving.memory import MemoryDesk, private_bytes
 from model_manager.serving.outlook import Outlook, Promise
-from model_manager.serving.platform import Instance, Observed, Platform
+from model_manager.serving.platform import Instance, Observed, Platform, is_adoption
 from model_manager.serving.preparation import Preparation
 from model_manager.serving.targets import Target, Targets
 from model_manager.serving.verification import Verification
@@ -304,7 +304,13 @@ class SlotLoop:
         self._do.targets.close(self.slot)
         await self._do.targets.drained(self.slot, self._do.timing.drain)
         row, _ = await self._do.database.read(self._rows)
-        if row is None or row.result in ledger.ENDS:
+        if row is not None and row.result not in ledger.ENDS:
+            return
+        activation = observed.activation
+        holds = await self._do.database.read(lambda c: ledger.activation(c, activation))
+        if is_adoption(holds.manifest) and holds.result != "active":
+            await self._do.platform.release(self.slot)  # it was never ours for long
+        else:
             await self._do.platform.delete(self.slot)
 
     async def _take_over(self, observed: Observed) -> bool:

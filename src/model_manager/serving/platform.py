@@ -18,6 +18,11 @@ ACTIVATION_LABEL = "model-manager/activation"
 ADOPT_ANNOTATION = "model-manager/adopt"
 """On a manifest that was never applied: what is under its name now is to be taken over as it is."""
 
+
+def is_adoption(manifest: Manifest) -> bool:
+    return bool((manifest["metadata"].get("annotations") or {}).get(ADOPT_ANNOTATION) == "true")
+
+
 ContainerState = Literal["starting", "running", "stopping", "exited"]
 
 
@@ -105,6 +110,12 @@ class Platform(Protocol):
 
     async def applied(self, name: str) -> Manifest | None:
         """The object under this name as `apply` once made it, for a service that has lost its own record of it."""
+
+    async def foreign(self, name: str) -> Manifest | None:
+        """The object under this name that somebody else made, as it is; `apply` with ADOPT_ANNOTATION takes it over."""
+
+    async def release(self, name: str) -> None:
+        """Give an object that was taken over back, as it was. It goes on running."""
 
     async def logs(self, name: str, lines: int) -> list[str]:
         """The last log lines of the newest instance, oldest first."""

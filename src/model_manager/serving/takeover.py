@@ -8,13 +8,17 @@ from model_manager.serving.platform import Manifest
 from model_manager.serving.runtime import WEIGHTS_ANNOTATION
 
 
-def model_of(applied: Manifest) -> str:
-    """The id of the model that an object says it serves."""
+def said_model(applied: Manifest) -> str | None:
+    """The id of the model that an object says it serves: our label, or the original's annotation."""
     metadata = applied["metadata"]
     said = (metadata.get("labels") or {}).get(MODEL_LABEL) or (metadata.get("annotations") or {}).get(
         MODEL_LABEL
     )
-    return str(said or metadata["name"])
+    return str(said) if said else None
+
+
+def model_of(applied: Manifest) -> str:
+    return said_model(applied) or str(applied["metadata"]["name"])
 
 
 def draft_of(applied: Manifest, activation: str, item: CatalogItem | None) -> Draft:

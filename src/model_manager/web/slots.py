@@ -30,6 +30,12 @@ class Desired(Struct, forbid_unknown_fields=True):
     model: str
 
 
+class Adoption(Struct, forbid_unknown_fields=True):
+    """`model`: the id or alias of the catalog's entry that it is; else what the object says itself."""
+
+    model: str | None = None
+
+
 class SlotLog(Struct, rename="camel"):
     slot: str
     lines: list[str]
@@ -65,6 +71,12 @@ async def put_slot(
         raise activation_failed(activation)
     status = 200 if activation.serving else 202
     return Reply(activation, status, {"location": f"/activations/{activation.id}"})
+
+
+async def adopt_slot(parts: Parts, slot: str, body: Adoption, request: Request) -> Reply[Activation]:
+    """Take over the InferenceService that somebody else made under a slot's name; none of its pods is restarted."""
+    activation = await commands.adopt(parts, slot, body.model, request.actor)
+    return Reply(activation, 202, {"location": f"/activations/{activation.id}"})
 
 
 async def empty_slot(parts: Parts, slot: str, request: Request) -> Slot:
@@ -119,6 +131,7 @@ ROUTES = (
     Route("GET", "/slots/{slot}", get_slot),
     Route("PUT", "/slots/{slot}", put_slot, status=202, also={200: Activation}),
     Route("DELETE", "/slots/{slot}", empty_slot),
+    Route("POST", "/slots/{slot}/adopt", adopt_slot, status=202),
     Route("GET", "/slots/{slot}/activations", slot_activations),
     Route("GET", "/slots/{slot}/logs", slot_logs),
 )

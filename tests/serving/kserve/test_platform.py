@@ -169,6 +169,19 @@ async def test_adopting_restarts_no_pod_and_the_next_switch_stamps_them(
     assert [pod["metadata"]["labels"].get(ACTIVATION_LABEL) for pod in pods] == ["next"]
 
 
+async def test_what_was_taken_over_is_given_back_as_it_was(api: FakeApi, connect: Connect) -> None:
+    spec = copy.deepcopy(foreign(api)["spec"])
+    platform = connect()
+    await platform.apply(adopting("mine"))
+    before = await ground.ready(platform)
+    await platform.release(SLOT)
+    assert (await platform.observe(SLOT)).activation is None
+    assert api.store.get(KEY)["spec"] == spec
+    assert [one["manager"] for one in api.store.get(KEY)["metadata"]["managedFields"]] == ["kubectl-create"]
+    assert (await platform.observe(SLOT)).instances[0].name == before.name
+    assert (await platform.foreign(SLOT) or {})["spec"] == spec
+
+
 async def test_a_restart_adopts_everything_from_the_labels(connect: Connect) -> None:
     first = connect()
     await first.apply(manifest(activation="a"))

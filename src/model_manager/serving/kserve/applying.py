@@ -23,7 +23,7 @@ from model_manager.serving.kserve.kinds import (
 )
 from model_manager.serving.kserve.mirror import Mirror
 from model_manager.serving.kserve.pods import SERVICE_LABEL, has_ended
-from model_manager.serving.platform import ACTIVATION_LABEL, ADOPT_ANNOTATION, Manifest
+from model_manager.serving.platform import ACTIVATION_LABEL, ADOPT_ANNOTATION, Manifest, is_adoption
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Applying:
     async def refuse_foreign(self, manifest: Manifest) -> Object | None:
         """The object that is there, if it may be written. Raises Conflict naming who wrote it if it is not ours."""
         found = await self.current(manifest["metadata"]["name"])
-        if found is None or ownership.activation_of(found) is not None or _adopts(manifest):
+        if found is None or ownership.activation_of(found) is not None or is_adoption(manifest):
             return found
         writers = ", ".join(ownership.managers(found)) or "somebody else"
         raise Conflict(
@@ -64,7 +64,7 @@ class Applying:
     async def dry_run(self, manifest: Manifest) -> None:
         """Raises what the cluster's admission would say of it, and changes nothing."""
         found = await self.current(manifest["metadata"]["name"])
-        if not (_adopts(manifest) or (found is not None and is_leaving(found))):
+        if not (is_adoption(manifest) or (found is not None and is_leaving(found))):
             await self._send(self._prepared(manifest, found), dry_run=True)
 
     async def apply(self, manifest: Manifest) -> None:
@@ -72,7 +72,7 @@ class Applying:
         if found is not None and is_leaving(found):
             self._services.put(found)
             raise Unavailable(described_deletion(found), "It is waited for.", retry_after=1)
-        if found is not None and _adopts(manifest) and ownership.activation_of(found) is None:
+        if found is not None and is_adoption(manifest) and ownership.activation_of(found) is None:
             await self._adopt(found, manifest)
             return
         if found is not None and mode_of(found) == "Knative":
@@ -143,17 +143,29 @@ class Applying:
                 f"The InferenceService {name_of(found)} is of a kind that cannot be taken over.",
                 "Only those with `predictor.model` can be; delete it and activate the model instead.",
             )
-        body: Manifest = {
-            "apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
-            "metadata": {
-                "name": name_of(found), "namespace": metadata(found).get("namespace"), "uid": uid_of(found),
-            },
-            "spec": {"predictor": shared},
-        }  # fmt: skip
+        body = _identity(found)
+        body["spec"] = {"predictor": shared}
         mark = ownership.ADOPTER + labels(manifest)[ACTIVATION_LABEL]
         self._services.put(await self._api.apply(INFERENCE_SERVICES, body, manager=mark))
         uids = [uid_of(pod) for pod in self._pods.all() if labels(pod).get(SERVICE_LABEL) == name_of(found)]
         log.info("took over %s with its pods %s", name_of(found), ", ".join(uids) or "(none)")
+
+    async def release(self, name: str) -> None:
+        """Take our mark off an object that was taken over; the value that it shared is the others' still."""
+        found = await self.current(name)
+        activation = None if found is None else ownership.adopted_for(found)
+        if found is not None and activation is not None:
+            mark = ownership.ADOPTER + activation
+            self._services.put(await self._api.apply(INFERENCE_SERVICES, _identity(found), manager=mark))
+
+
+def _identity(service: Object) -> Manifest:
+    """This very object: another one of its name is a conflict."""
+    about = metadata(service)
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
+        "metadata": {"name": about.get("name"), "namespace": about.get("namespace"), "uid": about.get("uid")},
+    }  # fmt: skip
 
 
 def mode_of(service: Object) -> str:
@@ -166,7 +178,3 @@ def described_deletion(service: Object) -> str:
     held = metadata(service).get("finalizers")
     by = f"; held by {', '.join(map(str, held))}" if isinstance(held, list) and held else ""
     return f"The InferenceService {name_of(service)} is being deleted{by}."
-
-
-def _adopts(manifest: Manifest) -> bool:
-    return annotations(manifest).get(ADOPT_ANNOTATION) == "true"

@@ -39,7 +39,14 @@ from model_manager.serving.kserve.pods import (
     instances,
 )
 from model_manager.serving.kserve.preflight import Preflight
-from model_manager.serving.platform import ACTIVATION_LABEL, Difference, Manifest, Observed, Trouble
+from model_manager.serving.platform import (
+    ACTIVATION_LABEL,
+    Difference,
+    Manifest,
+    Observed,
+    Trouble,
+    is_adoption,
+)
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +94,8 @@ class KServePlatform:
 
     async def check(self, manifest: Manifest) -> None:
         await self._applying.refuse_foreign(manifest)
+        if is_adoption(manifest):
+            return  # it runs already
         await self._preflight.check(manifest)
         await self._applying.dry_run(manifest)
 
@@ -124,6 +133,13 @@ class KServePlatform:
     async def applied(self, name: str) -> Manifest | None:
         service = self._services.get(name)
         return None if service is None else ownership.as_applied(service)
+
+    async def foreign(self, name: str) -> Manifest | None:
+        found = await self._applying.current(name)
+        return found if found is not None and ownership.activation_of(found) is None else None
+
+    async def release(self, name: str) -> None:
+        await self._applying.release(name)
 
     async def logs(self, name: str, lines: int) -> list[str]:
         pods = self._pods_of(name)

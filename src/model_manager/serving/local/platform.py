@@ -85,6 +85,12 @@ class LocalPlatform:
     async def applied(self, name: str) -> Manifest | None:
         return None
 
+    async def foreign(self, name: str) -> Manifest | None:
+        return None
+
+    async def release(self, name: str) -> None:
+        pass
+
     async def logs(self, name: str, lines: int) -> list[str]:
         owner = self._owners.get(name)
         return list(owner.tail(lines)) if owner else []
