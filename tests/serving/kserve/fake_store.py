@@ -186,9 +186,12 @@ def _set(item: Object, path: Leaf, value: Any) -> None:
 
 
 def _remove(item: Object, path: Leaf) -> None:
-    for part in path[:-1]:
-        item = item.get(part, {})
-    item.pop(path[-1], None)
+    """The field, and what holds nothing any more without it."""
+    first, *rest = path
+    if rest and isinstance(item.get(first), dict):
+        _remove(item[first], tuple(rest))
+    if not rest or item.get(first) == {}:
+        item.pop(first, None)
 
 
 def _merge(item: Object, patch: Object) -> None:

@@ -157,7 +157,7 @@ def test_an_old_failure_of_the_service_is_not_believed() -> None:
     assert of_service(service(reason="RuntimeNotRecognized"), [], [pod(RUNNING)]) is None
     noise = [
         event("UpdateFailed", "the object has been modified"),
-        event("InternalError", "the object has been"),
+        event("InternalError", "the object has been modified"),
     ]
     assert of_service({}, noise, []) is None
 
@@ -167,6 +167,8 @@ def test_an_old_failure_of_the_service_is_not_believed() -> None:
     [
         (event("InternalError", "storageUri, must be one of: [gs://]."), "storage_uri"),
         (event("FailedCreate", 'pods "a" is forbidden: exceeded quota: gpus, requested: limits'), "quota"),
+        (event("InternalError", 'failed creating host name: invalid domain name "a"'), "name_too_long"),
+        (event("InternalError", "the cluster is upside down"), "kserve"),
         (event("FailedCreate", "admission webhook denied: no"), "pod_refused"),
         (event("ServerlessModeRejected", "Knative Services are not available"), "no_knative"),
     ],

@@ -109,6 +109,13 @@ async def test_a14_without_the_right_to_see_nodes_their_size_is_unknown(
     await connect().check(wanting(resources={"limits": {"nvidia.com/gpu": "2"}}))
 
 
+async def test_names_that_kserve_makes_too_long_a_host_name_of(cluster: FakeApi, connect: Connect) -> None:
+    """Seen with KServe 0.20: it says so in an event, makes nothing and tries again for ever."""
+    with pytest.raises(ModelManagerError, match="has 64 characters"):
+        await connect().check(manifest(slot="s" * (64 - len("-predictor-default"))))
+    await connect().check(manifest(slot="s" * (63 - len("-predictor-default"))))
+
+
 async def test_an_optional_secret_need_not_be_there(cluster: FakeApi, connect: Connect) -> None:
     optional = [{"name": "T", "valueFrom": {"secretKeyRef": {"name": "hf", "key": "t", "optional": True}}}]
     await connect().check(wanting(env=optional))

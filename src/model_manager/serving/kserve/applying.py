@@ -98,6 +98,7 @@ class Applying:
     def _prepared(self, manifest: Manifest, found: Object | None) -> Manifest:
         """As this cluster wants it: the mode of an existing object cannot be changed, and modes have old names."""
         body = copy.deepcopy(manifest)
+        body["metadata"]["namespace"] = self._api.namespace
         notes = body["metadata"].setdefault("annotations", {})
         notes.pop(ADOPT_ANNOTATION, None)
         if found is not None and mode_of(found) == "Knative":

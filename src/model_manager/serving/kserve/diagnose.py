@@ -134,6 +134,11 @@ SERVICE = (
     Row("no_knative", r"ServerlessModeRejected",
         "The InferenceService asks for Knative, which this cluster does not have.",
         "Delete it: the mode of an existing one cannot be changed.", SOON),
+    Row("name_too_long", r"InternalError: .*invalid domain name",
+        "KServe can make no host name of the slot's and the namespace's names: {said}",
+        "Both together may have 52 characters: shorten one of them.", SOON),
+    Row("kserve", r"InternalError: (?!.*(?:object has been modified|(?i:runtime)))(.*)", "KServe reports: {0}",
+        "Look at its controller's log: `kubectl -n kserve logs deploy/kserve-controller-manager`."),
 )  # fmt: skip
 
 

@@ -70,7 +70,7 @@ class KServePlatform:
         self._api, self._preflight, self._address, self._clock = api, preflight, address, clock
         self._callbacks: list[Callable[[str], None]] = []
         self._told: dict[str, tuple[Observed, object]] = {}
-        self._since: dict[tuple[str, str], float] = {}
+        self._since: dict[str, tuple[str, str, float]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._services = Mirror(api, INFERENCE_SERVICES, self._service_changed, watching, {})
         self._pods = Mirror(api, PODS, self._pod_changed, watching, {"labelSelector": SERVICE_LABEL})
@@ -149,8 +149,9 @@ class KServePlatform:
         status = container_status(pod)
         try:
             found = await self._api.log(name_of(pod), CONTAINER, lines)
-            if not found and ended(status):
-                found = await self._api.log(name_of(pod), CONTAINER, lines, previous=True)
+            if len(found) < lines and ended(status) and "running" in mapping(status.get("state")):
+                before = await self._api.log(name_of(pod), CONTAINER, lines, previous=True)
+                found = [*before, *found][-lines:]
         except Forbidden:
             raise
         except ModelManagerError as error:
@@ -199,17 +200,19 @@ class KServePlatform:
             return None
         if is_leaving(service):
             return Trouble("deleting", described_deletion(service))
-        found = diagnose.of_service(service, self._about(service), pods)
-        key = uid_of(service)
+        name, key = name_of(service), uid_of(service)
+        found = diagnose.of_service(service, self._about(service), self._pods_of(name))
         living = [pod for pod in pods if not is_leaving(pod) and not has_ended(pod)]
         for pod in living or pods:
             if finding := diagnose.of_pod(pod, self._about(pod)):
                 found, key = finding, uid_of(pod)
         if found is None:
-            self._since = {known: at for known, at in self._since.items() if known[0] != key}
+            self._since.pop(name, None)
             return None
-        since = self._since.setdefault((key, found.code), self._clock())
-        final = self._clock() - since >= found.patience
+        before = self._since.get(name)
+        if before is None or before[:2] != (key, found.code):
+            before = self._since[name] = (key, found.code, self._clock())
+        final = self._clock() - before[2] >= found.patience
         return Trouble(found.code, found.sentence, found.hint, final)
 
     def _about(self, item: Object) -> list[Object]:

@@ -28,6 +28,9 @@ from model_manager.serving.runtime import Container, assemble
 
 log = logging.getLogger(__name__)
 
+LONGEST_LABEL = 63
+"""Characters between two dots of a host name (RFC 1035 §2.3.4)."""
+
 _REFERENCES = {
     "secretKeyRef": SECRETS,
     "configMapKeyRef": CONFIG_MAPS,
@@ -46,12 +49,22 @@ class Preflight:
 
     async def check(self, manifest: Manifest) -> None:
         """Raises Unprocessable with the first reason why it can never start."""
+        self._check_name(manifest["metadata"]["name"])
         container = await self._container(manifest)
         await self._check_weights(manifest)
         for kind, name in sorted(_named(manifest, container), key=lambda pair: (pair[0].plural, pair[1])):
             await self._must_exist(kind, name)
         if container is not None:
             await self._check_nodes(container)
+
+    def _check_name(self, name: str) -> None:
+        """KServe makes a label of a host name of both names; one that is too long it tries to make for ever."""
+        if len(host := f"{name}-predictor-{self._api.namespace}") > LONGEST_LABEL:
+            raise Unprocessable(
+                f"KServe can make no host name of the slot and its namespace: {host} has {len(host)} characters.",
+                f"At most {LONGEST_LABEL} are allowed: shorten the name of the slot or of the namespace.",
+                reason="name_too_long",
+            )
 
     async def _container(self, manifest: Manifest) -> Container | None:
         """As KServe will make it, or None where the runtime may not be read."""
