@@ -1,5 +1,6 @@
 """Where the API server is and who we are to it: lightkube's configuration, and a token that is read again."""
 
+import logging
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -9,6 +10,10 @@ from lightkube.config.client_adapter import AsyncClient, ConnectionParams
 from lightkube.config.kubeconfig import SERVICE_ACCOUNT, KubeConfig, SingleConfig
 
 from model_manager.errors import SettingsError
+
+logging.getLogger("httpx2").setLevel(
+    logging.WARNING
+)  # a line for every request says nothing that ours do not
 
 REREAD = 60.0
 """Seconds after which the token is read again: the kubelet writes a new one long before the old one expires."""
