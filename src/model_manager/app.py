@@ -146,6 +146,7 @@ class _House:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     reading: asyncio.Task[None] | None = None
     server: "HttpServer | None" = None
+    shortcut: gateway.Shortcut | None = None
     serving_http: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -160,15 +161,22 @@ class _House:
         self.reading = asyncio.create_task(self._read_runtimes(), name="runtimes")
 
     def application(self, settings: Settings) -> ASGIApp:
+        metrics = self.parts.metrics
+        if self.traces is None:  # what goes past ASGI has no span
+            self.shortcut = gateway.Shortcut(
+                self.parts.targets, self.relay, observe=metrics.gateway, observe_http=metrics.request
+            )
         served = application(
             routes(self.parts),
             version=__version__,
             auth=_auth(settings, self.parts.tokens),
             closing=self.closing,
-            others=gateway.routes(self.parts.targets, self.relay, observe=self.parts.metrics.gateway),
+            others=gateway.routes(
+                self.parts.targets, self.relay, observe=metrics.gateway, shortcut=self.shortcut
+            ),
             described=gateway.described(),
             respond=gateway.error_response,
-            observe=self.parts.metrics.request,
+            observe=metrics.request,
         )
         return served if self.traces is None else self.traces.requests_of(served)
 
@@ -177,7 +185,9 @@ class _House:
     ) -> None:
         limits = Limits(settings.max_connections, settings.max_connections_per_client)
         patience = max(1, int(settings.shutdown_timeout))
-        self.server = HttpServer(asgi, Connections(limits), secured, patience=patience)
+        self.server = HttpServer(
+            asgi, Connections(limits), secured, shortcut=self.shortcut, patience=patience
+        )
         connections = self.server.server_state.connections
         self.parts.connections = lambda: len(connections)
         await self.server.serve(sockets=[listener])

@@ -53,10 +53,10 @@ class Known(Struct, frozen=True):
     identity: Identity
     headers: Pairs
 
-    @property
-    def is_good(self) -> bool:
+    def is_good(self, now: float) -> bool:
+        """`now`: seconds since the epoch."""
         ends = self.identity.expires_at
-        return not self.identity.ended.is_set() and (ends is None or time.time() < ends)
+        return not self.identity.ended.is_set() and (ends is None or now < ends)
 
 
 class Shortcut:
@@ -89,9 +89,10 @@ class Shortcut:
         self._known[_key(scope)] = Known(identity, from_client(headers))
 
     def take(self, scope: Scope, body: bytes, outlet: Outlet, app: ASGIApp, start: Start) -> bool:
-        known = self._known.get(_key(scope))
-        if known is None or not known.is_good:
+        known, now = self._known.get(_key(scope)), time.time()
+        if known is None or not known.is_good(now):
             return False
+        known.identity.used_at = now
         try:
             fields = parse_fields(body)
             target = self._targets.find(model_of(fields), known.identity.models)
