@@ -102,7 +102,7 @@ def _local(settings: Settings) -> Place:
 def _of(context: Context, settings: Settings) -> Place:
     token = context.token()
     if token is None:
-        return _given(context.url, settings)
+        return _at(context.url, settings)
     return Place(context.url, token, f"{context.token_file}, the token file of context {context.name}")
 
 
