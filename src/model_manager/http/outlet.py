@@ -58,20 +58,18 @@ class Outlet:
         Raises ValueError for a header with a line break or a NUL in it.
         """
         cycle = self._cycle
-        lines = [STATUS_LINE[status]]
-        lines += [b"%b: %b\r\n" % pair for pair in cycle.default_headers]
-        lines += [b"%b: %b\r\n" % pair for pair in headers]
-        if not cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
+        lines = [b"%b: %b\r\n" % pair for pair in (*cycle.default_headers, *headers)]
+        fields = b"".join(lines)
+        # Every line break must be one of those above, or a header would begin another one.
+        if fields.count(b"\n") != len(lines) or fields.count(b"\r") != len(lines) or b"\0" in fields:
+            raise ValueError("a header holds a line break or a NUL")
+        connection = b"" if cycle.keep_alive else b"connection: close\r\n"
         if length is None:
             self._chunked = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        elif status not in (204, 304):
-            lines.append(b"content-length: %d\r\n" % length)
-        head = b"".join(lines)
-        # Every line break must be one of those above, or a header would begin another one.
-        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
-            raise ValueError("a header holds a line break or a NUL")
+            framing = b"transfer-encoding: chunked\r\n"
+        else:
+            framing = b"" if status in (204, 304) else b"content-length: %d\r\n" % length
+        head = STATUS_LINE[status] + fields + connection + framing
         self.status = status
         cycle.response_started = True
         if length is None:

@@ -191,15 +191,19 @@ class Connection(asyncio.Protocol):
         """The body's declared length, None when it is chunked or ends with the connection."""
         if not self._bodies or status in (204, 304):
             return 0
-        codings = [value.strip().lower() for name, value in self._headers if name == b"transfer-encoding"]
+        codings, length = [], None
+        for name, value in self._headers:
+            if name == b"transfer-encoding":
+                codings.append(value.strip().lower())
+            elif name == b"content-length":
+                length = int(value)
         if codings:
             if codings != [b"chunked"]:  # another coding would be lost with its header
                 raise UpstreamError(f"{self.origin} uses a transfer coding other than chunked")
             return None
         # httptools refuses repeated, empty and malformed lengths, and one beside a transfer coding
-        length = next((value for name, value in self._headers if name == b"content-length"), None)
         self._until_close = length is None
-        return None if length is None else int(length)
+        return length
 
     def _finish(self) -> None:
         """The answer is complete: rest in the pool, unless something speaks against it."""

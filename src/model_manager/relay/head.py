@@ -81,8 +81,8 @@ def request_head(
         framing = b"content-length: %d\r\n" % length
     else:
         framing = b""
-    fields = _known_fields(tuple(headers)) + (_lines(unique) if unique else b"")
-    return b"%b%b%b\r\n" % (_first_lines(method, target, origin), fields, framing)
+    known, own = _known_fields(tuple(headers)), _lines(unique) if unique else b""
+    return b"%b%b%b%b\r\n" % (_first_lines(method, target, origin), known, own, framing)
 
 
 @lru_cache(maxsize=256)
@@ -114,6 +114,8 @@ def _first_lines(method: str, target: str, origin: Origin) -> bytes:
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The headers without hop-by-hop ones, those that `Connection` names included; names in lower case."""
     lowered = [(name.lower(), value) for name, value in headers]
+    if HOP_BY_HOP.isdisjoint([name for name, _ in lowered]):
+        return lowered
     dropped: set[bytes] | frozenset[bytes] = HOP_BY_HOP
     for name, value in lowered:
         if name == b"connection":
