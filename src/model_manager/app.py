@@ -25,9 +25,11 @@ from model_manager.catalog.starter import create_starter
 from model_manager.commands import Parts, Places, Render, Webhook
 from model_manager.errors import SettingsError, Unavailable
 from model_manager.events import EventLog
+from model_manager.http import idempotency
 from model_manager.http.application import application
 from model_manager.http.auth import Auth
 from model_manager.http.connections import Connections, Limits
+from model_manager.http.idempotency import Answers
 from model_manager.http.server import HttpServer
 from model_manager.http.tls import Certificate, certificate
 from model_manager.jobs.job import Job, WorkerSpec
@@ -176,6 +178,7 @@ class _House:
             ),
             described=gateway.described(),
             respond=gateway.error_response,
+            answers=Answers(self.parts.database),
             observe=metrics.request,
         )
         return served if self.traces is None else self.traces.requests_of(served)
@@ -202,6 +205,7 @@ class _House:
         while True:
             await self.parts.events.prune()
             await self.parts.database.write(ledger.prune)
+            await self.parts.database.write(idempotency.prune)
             await asyncio.sleep(3600)
 
     async def aclose(self, seconds: float) -> None:
@@ -318,6 +322,7 @@ def _first_rows(
     txn: Transaction, events: EventLog, loops: dict[str, SlotLoop], recovered_from: str | None
 ) -> None:
     ledger.ensure_slots(txn, loops)
+    idempotency.free_unfinished(txn)
     events.append(txn, "service_started", "service", {"version": __version__})
     if recovered_from:
         log.error("%s", recovered_from)
