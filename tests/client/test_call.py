@@ -3,7 +3,7 @@
 import pytest
 from msgspec import Struct
 
-from model_manager.client.call import Call
+from model_manager.client.call import Call, patience
 from model_manager.client.errors import ApiError
 
 
@@ -52,3 +52,10 @@ def test_everything_else_is_an_api_error(status: int, body: bytes, sentence: str
         THING.answer(status, body, "http://x")
     error = refused.value
     assert (error.sentence, error.problem_code, error.http_status) == (sentence, code, status)
+
+
+def test_a_call_that_waits_is_given_more_time_than_that() -> None:
+    assert patience(THING, 5) == 5
+    waiting = Call[Thing](method="GET", path=("x",), returns={}, query={"wait": 30})
+    assert patience(waiting, 5) > 30
+    assert patience(waiting, 60) == 60

@@ -10,12 +10,12 @@ import httptools
 
 from model_manager.client import calls
 from model_manager.client.address import parse_address
-from model_manager.client.call import Call
+from model_manager.client.call import Call, patience
 from model_manager.client.errors import refusal
 from model_manager.client.failures import sentences
 from model_manager.client.operations import AsyncOperations
 from model_manager.client.sse import Message, Parser
-from model_manager.client.sync import ANSWER_TIMEOUT, CONNECT_TIMEOUT, SLACK
+from model_manager.client.sync import ANSWER_TIMEOUT, CONNECT_TIMEOUT
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class AsyncClient(AsyncOperations):
 
     async def raw(self, call: Call[T]) -> tuple[int, bytes]:
         """The status and the bytes of an answer, as they came."""
-        timeout = max(self._timeout, float(call.query.get("wait") or 0) + SLACK)
+        timeout = patience(call, self._timeout)
         async with self._exchange(call, "application/json", timeout) as reply:
             return reply.status, b"".join([piece async for piece in reply.pieces()])
 

@@ -11,6 +11,9 @@ from model_manager.client.errors import refusal
 
 T = TypeVar("T")
 
+SLACK = 15.0
+"""Seconds beyond a call's own `wait` until its answer counts as lost."""
+
 USER_AGENT = "model-manager-client"
 
 
@@ -59,6 +62,12 @@ class Call(Struct, Generic[T], frozen=True, kw_only=True):
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise refusal(status, b"", url) from error
         return decoded
+
+
+def patience(call: Call[Any], timeout: float) -> float:
+    """Seconds to wait for an answer: a call with a `wait` of its own is given that much, and some more."""
+    wait = float(call.query.get("wait") or 0)
+    return max(timeout, wait + SLACK) if wait else timeout
 
 
 def given(fields: dict[str, Any]) -> dict[str, Any]:

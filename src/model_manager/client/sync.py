@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from model_manager.client import calls
 from model_manager.client.address import parse_address
-from model_manager.client.call import Call
+from model_manager.client.call import Call, patience
 from model_manager.client.errors import refusal
 from model_manager.client.failures import sentences
 from model_manager.client.operations import SyncOperations
@@ -25,9 +25,6 @@ CONNECT_TIMEOUT = 5.0
 
 ANSWER_TIMEOUT = 60.0
 """Seconds to wait for an answer, and between two pieces of a stream (a heartbeat comes every 15 s)."""
-
-SLACK = 15.0
-"""Seconds beyond a call's own `wait` until its answer counts as lost."""
 
 
 class Client(SyncOperations):
@@ -60,7 +57,7 @@ class Client(SyncOperations):
 
     def raw(self, call: Call[T]) -> tuple[int, bytes]:
         """The status and the bytes of an answer, as they came."""
-        timeout = max(self._timeout, float(call.query.get("wait") or 0) + SLACK)
+        timeout = patience(call, self._timeout)
         with self._exchange(call, "application/json", timeout) as response, sentences(self.url, timeout):
             return response.status, response.read()
 
