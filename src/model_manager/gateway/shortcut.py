@@ -159,7 +159,7 @@ class UnderWay:
         self._end()
 
     def _answer(self) -> None:
-        self._identity.ended.callbacks.discard(self._hand_over)
+        self._stop_listening()
         body, response = self.response.take(), self.response
         headers = to_client(response.headers, self.target)
         headers.append((b"x-request-id", self._scope["state"]["request_id"].encode()))

@@ -86,6 +86,8 @@ class Outlet:
     def end(self) -> None:
         """The answer is whole; the connection goes on to the next request."""
         cycle = self._cycle
+        # Nothing may lead from here back to here: what goes in circles waits for the collector, with all it holds.
+        del self._cycle
         self._on_gone = self._on_pause = self._on_resume = None
         if self._chunked:
             self._transport.write(b"0\r\n\r\n")
