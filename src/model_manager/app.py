@@ -35,7 +35,7 @@ from model_manager.http.tls import Certificate, certificate
 from model_manager.jobs.job import Job, WorkerSpec
 from model_manager.jobs.queue import Jobs
 from model_manager.jobs.work import work_of
-from model_manager.listening import announced, is_loopback, listen, own_token, url_of
+from model_manager.listening import announced, is_loopback, listen, make_room, own_token, url_of
 from model_manager.metrics import Metrics
 from model_manager.relay import Relay
 from model_manager.serving import ledger
@@ -79,6 +79,7 @@ class RunningService:
 def serve(settings: Settings) -> int:
     """Run in the foreground until TERM or Ctrl-C. Returns the exit code."""
     logs.configure(settings.log_level, settings.log_format)
+    make_room(settings.max_connections)
     import uvloop
 
     return uvloop.run(_serve(settings))
