@@ -133,7 +133,7 @@ async def test_h1a_a_length_that_is_none_is_refused(length: str) -> None:
     "beginning", [b"G", b"GET /a HTTP/1.1\r\n", START + b"X: ", b"\r\n\r\nGET"], ids=repr
 )
 async def test_h3a_half_a_head_is_waited_for_a_while(beginning: bytes) -> None:
-    async with echoing(QUICK) as server:
+    async with echoing(QUICK._replace(body_seconds=60, idle_seconds=60)) as server:
         problem(await server.say(beginning), 408, "request_timeout")
 
 
@@ -165,7 +165,7 @@ async def test_h3a_a_second_request_has_its_own_time() -> None:
 
 
 async def test_h3a_a_body_must_come_on() -> None:
-    async with echoing(QUICK) as server:
+    async with echoing(QUICK._replace(head_seconds=60)) as server:
         post = b"POST /a HTTP/1.1\r\n" + HOST + b"Content-Length: 1000000\r\n\r\n"
         problem(await server.say(post + b"a" * 1000), 408, "request_timeout")
         assert not server.echo.asked
@@ -201,7 +201,7 @@ async def test_h3a_a_client_that_waits_for_us_is_not_blamed() -> None:
 
 
 async def test_h3a_a_client_that_does_not_read_is_cut_off() -> None:
-    async with echoing(QUICK, answer=b"a" * (8 << 20)) as server:
+    async with echoing(QUICK._replace(idle_seconds=60), answer=b"a" * (8 << 20)) as server:
         peer = await server.peer(GET, buffer=4096)
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await until(lambda: server.echo.asked)
