@@ -283,6 +283,8 @@ def calls_module(found: list[Operation], types: str) -> str:
 {NOTE}
 """
 
+from __future__ import annotations
+
 from typing import Any, Literal
 
 from model_manager.client.call import Call, given
@@ -319,11 +321,15 @@ def operations_module(found: list[Operation], types: str) -> str:
 {NOTE}
 """
 
-from typing import Any, Literal, TypeVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from model_manager.client import calls
-from model_manager.client.call import Call
-from model_manager.client.types import {types}
+
+if TYPE_CHECKING:
+    from model_manager.client.call import Call
+    from model_manager.client.types import {types}
 
 T = TypeVar("T")
 

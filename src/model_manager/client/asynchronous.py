@@ -58,9 +58,9 @@ class AsyncClient(AsyncOperations):
         """The history as it happens, from after that id (None: from now on), until the service ends it."""
         return self.stream(calls.get_events(after=after))
 
-    async def stream(self, call: Call[T]) -> AsyncIterator[Message]:
-        """The server-sent events that an operation answers with when asked for them."""
-        async with self._exchange(call, "text/event-stream", self._timeout) as reply:
+    async def stream(self, call: Call[T], *, timeout: float | None = None) -> AsyncIterator[Message]:
+        """The server-sent events that a call answers with when asked for them; see `Client.stream`."""
+        async with self._exchange(call, "text/event-stream", timeout or self._timeout) as reply:
             if reply.status not in call.returns:
                 body = b"".join([piece async for piece in reply.pieces()])
                 raise refusal(reply.status, body, self.url)

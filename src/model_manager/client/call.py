@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from msgspec import Struct
 
-from model_manager.client.errors import refusal
+from model_manager.client.errors import not_understood, refusal
 
 T = TypeVar("T")
 
@@ -60,7 +60,9 @@ class Call(Struct, Generic[T], frozen=True, kw_only=True):
         try:
             decoded: T = msgspec.json.decode(body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise refusal(status, b"", url) from error
+            if status >= 400:  # some operations answer with these too, in a form of their own
+                raise refusal(status, body, url) from error
+            raise not_understood(status, url, error) from error
         return decoded
 
 

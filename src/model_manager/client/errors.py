@@ -28,6 +28,9 @@ class ApiError(ModelManagerError):
         self.problem_code = problem_code
 
 
+ADDRESS_HINT = "Is this address Model Manager's? Name another with --url."
+
+
 def refusal(status: int, body: bytes, url: str) -> ApiError:
     """The error that an answer is: problem+json, OpenAI's shape, or what anything else at that address says."""
     try:
@@ -35,17 +38,26 @@ def refusal(status: int, body: bytes, url: str) -> ApiError:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        return ApiError(
-            f"{url} answered with status {status}.", "Is this address Model Manager's?", http_status=status
-        )
+        return ApiError(f"{url} answered with status {status}.", ADDRESS_HINT, http_status=status)
     error = answer.get("error")
     inner = error if isinstance(error, dict) else {}
     told = answer.get("detail") or inner.get("message") or (error if isinstance(error, str) else None)
     data = answer.get("data")
     return ApiError(
         str(told or answer.get("title") or f"{url} answered with status {status}."),
-        str(answer.get("hint") or ""),
+        str(answer.get("hint") or inner.get("hint") or ""),
         http_status=status,
         problem_code=str(answer.get("code") or inner.get("code") or ""),
         **({str(key): value for key, value in data.items()} if isinstance(data, dict) else {}),
     )
+
+
+def not_understood(status: int, url: str, reason: Exception) -> ApiError:
+    """The error that an answer is which should have been good: another program's, or another version's."""
+    if isinstance(reason, msgspec.ValidationError):
+        return ApiError(
+            f"The answer of {url} is not understood: {reason}.",
+            "The service may be of another version than this client; `model-manager status` tells the service's.",
+            http_status=status,
+        )
+    return ApiError(f"What answers at {url} is not Model Manager.", ADDRESS_HINT, http_status=status)

@@ -65,17 +65,21 @@ class Client(SyncOperations):
         """The history as it happens, from after that id (None: from now on), until the service ends it."""
         return self.stream(calls.get_events(after=after))
 
-    def stream(self, call: Call[T]) -> Iterator[Message]:
-        """The server-sent events that an operation answers with when asked for them."""
-        with self._exchange(call, "text/event-stream", self._timeout) as response:
-            if response.status not in call.returns:
-                with sentences(self.url, self._timeout):
-                    raise refusal(response.status, response.read(), self.url)
-            yield from messages(self._lines(response))
+    def stream(self, call: Call[T], *, timeout: float | None = None) -> Iterator[Message]:
+        """The server-sent events that a call answers with when asked for them; closing it ends the connection.
 
-    def _lines(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        `timeout` in seconds is for each wait, by default the client's.
+        """
+        timeout = timeout or self._timeout
+        with self._exchange(call, "text/event-stream", timeout) as response:
+            if response.status not in call.returns:
+                with sentences(self.url, timeout):
+                    raise refusal(response.status, response.read(), self.url)
+            yield from messages(self._lines(response, timeout))
+
+    def _lines(self, response: http.client.HTTPResponse, timeout: float) -> Iterator[bytes]:
         while True:
-            with sentences(self.url, self._timeout):
+            with sentences(self.url, timeout):
                 line = response.readline()
             if not line:
                 return
