@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from model_manager.gateway import Shortcut, error_response, routes
 from model_manager.http.application import application
@@ -48,6 +49,7 @@ class Gateway:
         self.port, self.slots = port, slots
         self.keyring = Keyring("client-t0ken")
         self.statuses: list[int] = []
+        self.of_application = 0  # requests that came by ASGI
 
     async def connect(self) -> "Client":
         return Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 24))
@@ -155,7 +157,14 @@ async def serving(slots: Slots, **timeouts: float) -> AsyncIterator[Gateway]:
         observe=lambda method, path, status, seconds: gateway.statuses.append(status),
     )
     http: Any = "httptools" if WAY == "any server" else bounded(shortcut=shortcut)
-    config = uvicorn.Config(app, http=http, lifespan="off", log_config=None, access_log=False)
+
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        gateway.of_application += 1
+        await app(scope, receive, send)
+
+    config = uvicorn.Config(
+        counted, http=http, lifespan="off", log_config=None, access_log=False, proxy_headers=False
+    )
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
