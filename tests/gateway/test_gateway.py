@@ -630,6 +630,32 @@ async def test_w9_a_slow_reader_gets_everything_when_it_goes_on() -> None:
         client.leave()
 
 
+async def test_w9_who_asks_again_and_again_and_never_reads_is_not_answered_again_and_again() -> None:
+    body = b"x" * 100_000
+    many = b"".join([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body), body])
+
+    async def talk(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.send(many)
+
+    request = b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n{}" % CHAT.encode()
+    async with Upstream(talk) as upstream, serving(Slots(upstream.url)) as gateway:
+        client = await gateway.connect()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for _ in range(20):
+            client.writer.write(request * 10)
+            asked = await at_rest(lambda: len(upstream.requests))
+        assert asked < 150
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        for _ in range(200):
+            head = await client.reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            await client.reader.readexactly(len(body))
+        client.leave()
+        await until(lambda: gateway.slots.busy == 0)
+
+
 async def test_the_path_s_query_goes_nowhere() -> None:
     async with behind(answering(GOOD)) as (upstream, gateway):
         await gateway.ask({}, path=CHAT + "?api-version=1&url=http://127.0.0.1:9/")

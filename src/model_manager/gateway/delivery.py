@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from starlette.requests import ClientDisconnect
 from starlette.types import Scope, Send
 
 from model_manager.errors import UpstreamError
@@ -23,7 +24,10 @@ class Delivery(Protocol):
     """One answer on its way out. Whoever stops before `end` has it cut off, and no end is faked."""
 
     async def begin(self, status: int, headers: Headers, length: int | None, piece: bytes) -> None:
-        """The head, with the body's first piece. `length` of the whole body in bytes, None when nobody knows."""
+        """The head, with the body's first piece, once the client has read the answers before it.
+
+        `length` of the whole body in bytes, None when nobody knows. May raise ClientDisconnect.
+        """
 
     async def pour(self, response: Response, sees: Sees) -> None:
         """The rest of the body as it comes, as fast as the client reads. Raises UpstreamError and SlowReader."""
@@ -52,6 +56,9 @@ class Straight:
     async def begin(self, status: int, headers: Headers, length: int | None, piece: bytes) -> None:
         # What the outermost middleware adds to answers that go through `send`.
         headers.append((b"x-request-id", self._scope["state"]["request_id"].encode("ascii")))
+        await self._outlet.readable()
+        if self._outlet.gone:
+            raise ClientDisconnect
         self._outlet.begin(status, headers, length, piece)
 
     async def pour(self, response: Response, sees: Sees) -> None:

@@ -50,6 +50,14 @@ class Outlet:
         if self._cycle.flow.write_paused:
             pause()
 
+    async def readable(self) -> None:
+        """Until the client has read enough of the answers before this one, or has left.
+
+        Without that wait, one that asks and never reads would have us keep all of its answers.
+        """
+        if self._cycle.flow.write_paused:
+            await self._cycle.flow.drain()
+
     def begin(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], length: int | None, piece: bytes
     ) -> None:

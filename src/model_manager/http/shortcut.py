@@ -50,6 +50,8 @@ class ShortcutProtocol(HttpToolsProtocol):
         outlet = outlet_of(scope)
         if cycle is not self.cycle or outlet is None:  # one of several that were sent ahead
             return
+        if self.flow.write_paused:  # a client that does not read: its answers must wait, which needs a task
+            return
         start = partial(self._start, cycle)
         if self.shortcut.take(scope, bytes(cycle.body), outlet, app, start):
             self._held = None
