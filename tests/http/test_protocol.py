@@ -5,6 +5,7 @@ import resource
 from contextlib import suppress
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from model_manager.http.protocol import BODY_PIECE, MAX_AHEAD, MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES
 from tests.http.echo import GET, HOST, LAST, QUICK, Echo, echoing, problem
@@ -260,3 +261,20 @@ async def test_an_offer_to_upgrade_is_ignored(framing: bytes, body: bytes, at_on
         assert (await peer.end()).count(b"HTTP/1.1 200 ") == 3
         posted = (b"POST", b"/a", b"hi" if body else b"")
         assert server.echo.asked == [posted, posted, (b"GET", b"/last", b"")]
+
+
+async def test_w8_who_leaves_with_requests_sent_ahead_is_missed_by_the_first_of_them() -> None:
+    left = asyncio.Event()
+
+    async def listening(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    async with serving(listening) as client:
+        _, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        writer.write(GET * 3)
+        await writer.drain()
+        writer.close()
+        async with asyncio.timeout(5):
+            await left.wait()

@@ -71,6 +71,9 @@ class BoundedProtocol(ShortcutProtocol):
 
     _head = _fields = _hosts = _brought = 0
 
+    _answering: RequestResponseCycle | None = None
+    """The request that is being answered; `cycle` is the last one that was read, maybe far ahead of it."""
+
     _outlet: Outlet | None = None
     """Of the request that is being answered."""
 
@@ -98,6 +101,11 @@ class BoundedProtocol(ShortcutProtocol):
         if self.place is not None:
             self.place.leave()
         super().connection_lost(exc)
+        if (
+            self._answering is not None and not self._answering.response_complete
+        ):  # uvicorn tells only `cycle`
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         if self._outlet is not None:
             self._outlet.lost()
 
@@ -235,7 +243,7 @@ class BoundedProtocol(ShortcutProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         scope: Any = cycle.scope
-        self._outlet = None
+        self._answering, self._outlet = cycle, None
         if scope["http_version"] == "1.1" and scope["method"] != "HEAD":
             self._outlet = Outlet(cycle)
             scope["extensions"] = {EXTENSION: self._outlet}
