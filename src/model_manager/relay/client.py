@@ -192,6 +192,7 @@ class Relay:
                 connection.look_at_the_clock(now)
             elif now >= connection.kept_until:
                 self._expire(connection)
+        self._idle = {origin: resting for origin, resting in self._idle.items() if resting}
         self._clock = loop.call_later(TICK, self._tick, loop) if self._all else None
 
     def _expire(self, connection: Connection) -> None:
@@ -203,10 +204,7 @@ class Relay:
         if connection.kept_until is None:
             return
         connection.kept_until = None
-        resting = self._idle[connection.origin]
-        del resting[connection]
-        if not resting:
-            del self._idle[connection.origin]
+        del self._idle[connection.origin][connection]
 
     def _lost(self, connection: Connection) -> None:
         self._forget(connection)
