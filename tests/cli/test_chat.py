@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from model_manager.cli.client import Client
 from model_manager.cli.conversation import Conversation
+from model_manager.client import Client
 from model_manager.errors import UpstreamError
 from tests.cli.conftest import Run
 from tests.cli.service import Asked, Reply, Service, chunk, problem, sse

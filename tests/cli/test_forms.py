@@ -1,5 +1,6 @@
 """Tables, YAML, ids alone, colours and quiet: what is printed for whom."""
 
+import json
 import os
 import pty
 import subprocess
@@ -39,7 +40,7 @@ def test_ids_alone_are_for_xargs(
 def test_yaml_is_the_apis_answer(
     run: Run, service: Service, command: str, path: str, answer: Any, ids: list[str]
 ) -> None:
-    service.on("GET", path, answer)
+    service.on("GET", path, Reply(json.dumps(answer).encode()))
     code, out, err = run(*command.split(), "-o", "yaml")
     assert (code, yaml.safe_load(out), err) == (0, answer, "")
 
@@ -59,14 +60,14 @@ def test_x1_data_does_not_command_the_terminal(service: Service, form: str) -> N
             "weights install a --no-wait",
             "POST",
             "/weights/install",
-            {"job": {"id": "j1", "status": "pending"}},
+            Reply({"job": {"id": "j1", "status": "pending"}}, 202),
             "j1",
         ),
         (
             "activate a --no-wait",
             "POST",
             "/models/activate",
-            {"activation": {"id": "a1", "phase": "queued"}},
+            Reply({"activation": {"id": "a1", "phase": "queued"}}, 202),
             "a1",
         ),
         ("jobs retry j0", "POST", "/jobs/j0/retry", {"id": "j1", "status": "pending"}, "j1"),
@@ -159,7 +160,7 @@ def test_x1_markup_is_text(service: Service) -> None:
 
 def test_what_is_not_needed_is_not_imported(service: Service) -> None:
     service.on("GET", "/jobs", {"jobs": [ROW]})
-    heavy = ("rich", "yaml", "pydantic", "starlette", "msgspec", "asyncio")
+    heavy = ("rich", "yaml", "pydantic", "starlette", "asyncio")
     program = (
         f"import sys; from model_manager.cli import main; main(['jobs', '--url', {service.url!r}]); "
         f"print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr)"

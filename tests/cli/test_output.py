@@ -114,9 +114,8 @@ def test_json_of_what_acts_is_the_apis_answer(
         "problems": ["what this command prints in words"],
         "result": {"action": "deleted", "name": "a"},
     }
-    service.on(method, path, answer)
-    code, out, err = run(*arguments, "-o", "json")
-    assert (code, json.loads(out), err) == (0, answer, "")
+    service.on(method, path, Reply(json.dumps(answer).encode()))
+    assert run(*arguments, "-o", "json") == (0, json.dumps(answer) + "\n", "")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +169,6 @@ def test_limits_are_passed_on(run: Run, service: Service) -> None:
     [
         ({"phase": "active", "result": "active", "serving": True}, "active"),
         ({"phase": "active", "result": "active", "serving": False}, "was active"),
-        ({"phase": "active", "result": "active"}, "active"),
         ({"phase": "starting", "result": None, "serving": False}, "starting"),
         ({"phase": "failed", "result": "restored", "serving": False}, "restored"),
     ],
@@ -294,4 +292,4 @@ def test_events_resume_where_they_broke_off(service: Service) -> None:
         assert follower.stdout.readline() == "t  e  s\n"
         until_sync(lambda: len(service.asked) == 2)
         follower.terminate()
-    assert [asked.headers.get("last-event-id") for asked in service.asked] == [None, "7"]
+    assert [asked.query.get("after") for asked in service.asked] == [None, ["7"]]

@@ -6,6 +6,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from model_manager.client.errors import not_understood, refusal
 
@@ -47,6 +48,12 @@ class Call(Struct, Generic[T], frozen=True, kw_only=True):
         if token:
             headers["authorization"] = f"Bearer {token}"
         return headers
+
+    @property
+    def untyped(self) -> "Call[Any]":
+        """The same, its answers as plain data: whatever a newer service says in them. Refusals keep their form."""
+        plain = {status: kind if status >= 400 else Any for status, kind in self.returns.items()}
+        return replace(self, returns=plain)
 
     def answer(self, status: int, body: bytes, url: str) -> T:
         """The decoded answer. Raises ApiError for a refusal, and for what is no answer to this call."""

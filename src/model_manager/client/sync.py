@@ -6,7 +6,7 @@ Redirects are not followed, so the token cannot travel to another host.
 
 import http.client
 import ssl
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -65,7 +65,7 @@ class Client(SyncOperations):
         """The history as it happens, from after that id (None: from now on), until the service ends it."""
         return self.stream(calls.get_events(after=after))
 
-    def stream(self, call: Call[T], *, timeout: float | None = None) -> Iterator[Message]:
+    def stream(self, call: Call[T], *, timeout: float | None = None) -> Generator[Message, None, None]:
         """The server-sent events that a call answers with when asked for them; closing it ends the connection.
 
         `timeout` in seconds is for each wait, by default the client's.
