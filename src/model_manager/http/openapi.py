@@ -101,7 +101,6 @@ def _header_parameters(route: Route) -> Iterator[dict[str, Any]]:
             "schema": {"type": "string"},
         }  # fmt: skip
 
-
     if route.is_kept and route.signature.returns is not NoReturn:
         about = "The same key with the same request gets the same answer again, for a day, and nothing is done twice."
         yield {

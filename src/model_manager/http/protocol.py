@@ -38,8 +38,10 @@ MAX_AHEAD = 256
 """Requests that a client may send before the first of them is answered."""
 
 LINGER = 2.0
-LINGER_BYTES = 1 << 20
-"""Seconds and bytes that a refused client may still send: closed at once, its system may drop our answer unread."""
+LINGER_BYTES = 4 << 20
+"""Seconds and bytes that a client may still send when it was answered already: closed at once, its system may drop
+the answer unread.
+"""
 
 _NEVER = math.inf
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -226,7 +228,10 @@ class BoundedProtocol(ShortcutProtocol):
     def on_body(self, body: bytes) -> None:
         self._beside = 0
         self._brought += len(body)
-        if self._brought >= BODY_PIECE:
+        if self.cycle.response_complete:
+            if self._brought > LINGER_BYTES:
+                self.transport.abort()
+        elif self._brought >= BODY_PIECE:
             self._brought = 0
             self.read_by = self._crowd.now + self._limits.body_seconds
         super().on_body(body)
@@ -258,7 +263,10 @@ class BoundedProtocol(ShortcutProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        elif not (self._in_head or self._in_body):
+        elif self._in_body:  # what was not waited for: closed at once, it would take our answer with it
+            self._brought = 0
+            self.read_by = self._crowd.now + LINGER
+        elif not self._in_head:
             self._rest()
 
     def _rest(self) -> None:
