@@ -57,7 +57,7 @@ def not_understood(status: int, url: str, reason: Exception) -> ApiError:
     if isinstance(reason, msgspec.ValidationError):
         return ApiError(
             f"The answer of {url} is not understood: {reason}.",
-            "The service may be of another version than this client; `model-manager status` tells the service's.",
+            "The service may be of another version than this client; update the older of the two.",
             http_status=status,
         )
     return ApiError(f"What answers at {url} is not Model Manager.", ADDRESS_HINT, http_status=status)
