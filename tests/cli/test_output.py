@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from model_manager.cli import output
 from model_manager.cli.output import ago, human_seconds, human_size
 from tests.cli.conftest import Run
 from tests.cli.service import Reply, Service
@@ -280,6 +281,16 @@ def test_status_tells_a_stale_catalog_and_broken_entries(run: Run, service: Serv
         "  stale: The catalog cannot be fetched.",
         "  2 problems in its files: `model-manager catalog` lists them.",
     ]
+
+
+def test_names_in_a_list_do_not_command_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output.look, "color", output.Color.always)
+    output.table(("MODELS",), [[["demo", "\x1b]0;owned\x07"]]], "")
+    told = capsys.readouterr().out
+    assert "demo, ]0;owned" in told
+    assert "\x1b]" not in told
 
 
 def test_events_resume_where_they_broke_off(service: Service) -> None:

@@ -3,6 +3,7 @@
 Whatever goes wrong here, a person is in the middle of a line: then there is nothing to complete, and no word about it.
 """
 
+import re
 from collections.abc import Callable
 
 import typer
@@ -11,6 +12,9 @@ from model_manager import client as api
 
 PATIENCE = 0.6
 """Seconds for the whole look-up, so that with the program's own start the answer is there within one."""
+
+_PLAIN = re.compile(r"[\w.:/@+][\w.:/@+-]*", re.ASCII)
+"""Names that are offered. Shells read what they offer again, zsh as code: a service could have commands run."""
 
 
 def context_names(incomplete: str) -> list[str]:
@@ -67,7 +71,7 @@ def _looked_up(ctx: typer.Context, incomplete: str, read: Callable[["api.Client"
 
             place = find(ctx.params.get("url"), ctx.params.get("context"))
             names = read(api.Client(place.url, place.token))
-            found.extend(name for name in names if name.startswith(incomplete))
+            found.extend(name for name in names if name.startswith(incomplete) and _PLAIN.fullmatch(name))
         except Exception:
             pass
 

@@ -153,7 +153,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return ", ".join(str(part) for part in value)
+        value = ", ".join(str(part) for part in value)
     return clean(str(value)).replace("\n", " ")
 
 
