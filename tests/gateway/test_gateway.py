@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
+from model_manager.gateway.bodies import MAX_FIELDS
 from model_manager.gateway.passing import Passage
 from model_manager.relay import Relay
 from tests.gateway.serving import CHAT, Slots, Way, behind, serving
@@ -146,6 +147,14 @@ async def test_bodies_beyond_32_mib_are_413() -> None:
         assert len(body) == limit
         assert (await gateway.ask(body)).status == 200
         assert len(upstream.requests[0].body) == limit + len("served-")
+
+
+async def test_h1a_a_body_that_would_take_long_to_read_is_413() -> None:
+    async with behind(answering(GOOD)) as (upstream, gateway):
+        many = b"".join(b',"k%d":1' % number for number in range(MAX_FIELDS + 1))
+        answer = await gateway.ask(b'{"model":"demo"' + many + b"}")
+        assert (answer.status, answer.error["code"]) == (413, "too_large")
+        assert not upstream.requests
 
 
 async def test_unavailable_models_are_503_with_the_time_to_wait() -> None:
