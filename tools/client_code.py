@@ -265,7 +265,8 @@ def struct(name: str, schema: Schema) -> str:
 
 
 def _field(name: str, wire: str, schema: Schema, required: bool) -> str:
-    kind = annotation(schema)
+    # A newer service may know more words than these: an answer with one must still be understood.
+    kind = re.sub(r"Literal\[('[^']*'(, )?)+\]", "str", annotation(schema))
     default = schema.get("default")
     if not required and default is None and "None" not in kind.split(" | "):
         kind += " | None"

@@ -72,3 +72,11 @@ def test_a_call_that_waits_is_given_more_time_than_that() -> None:
     waiting = Call[Thing](method="GET", path=("x",), returns={}, query={"wait": 30})
     assert patience(waiting, 5) > 30
     assert patience(waiting, 60) == 60
+
+
+def test_the_facts_of_a_refusal_may_be_named_like_anything() -> None:
+    with pytest.raises(ApiError) as refused:
+        THING.answer(
+            409, b'{"detail": "No.", "data": {"hint": 1, "http_status": 2, "sentence": 3}}', "http://x"
+        )
+    assert refused.value.data == {"hint": 1, "http_status": 2, "sentence": 3}

@@ -1,5 +1,6 @@
 """What a call can end with beside its answer."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -21,11 +22,18 @@ class ApiError(ModelManagerError):
     """
 
     def __init__(
-        self, sentence: str, hint: str = "", *, http_status: int, problem_code: str = "", **data: Any
+        self,
+        sentence: str,
+        hint: str = "",
+        *,
+        http_status: int,
+        problem_code: str = "",
+        data: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(sentence, hint, **data)
+        super().__init__(sentence, hint)
         self.http_status = http_status
         self.problem_code = problem_code
+        self.data = dict(data or {})  # the service's own words: one may be named like an argument here
 
 
 ADDRESS_HINT = "Is this address Model Manager's? Name another with --url."
@@ -48,7 +56,7 @@ def refusal(status: int, body: bytes, url: str) -> ApiError:
         str(answer.get("hint") or inner.get("hint") or ""),
         http_status=status,
         problem_code=str(answer.get("code") or inner.get("code") or ""),
-        **({str(key): value for key, value in data.items()} if isinstance(data, dict) else {}),
+        data=data if isinstance(data, dict) else None,
     )
 
 
