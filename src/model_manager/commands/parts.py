@@ -44,7 +44,9 @@ class Webhook(Struct, frozen=True):
 
 
 class Parts(Struct):
-    """The running service, as its commands see it. Made by `app.py`. `started_at` is in seconds since the epoch."""
+    """The running service, as its commands see it. Made by `app/assembly.py`. `started_at` is in
+    seconds since the epoch.
+    """
 
     version: str
     started_at: float
