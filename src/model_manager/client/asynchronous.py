@@ -9,13 +9,12 @@ from typing import TypeVar
 import httptools
 
 from model_manager.client import calls
-from model_manager.client.address import parse_address
 from model_manager.client.call import Call, patience
+from model_manager.client.endpoint import CONNECT_TIMEOUT, Endpoint
 from model_manager.client.errors import refusal
 from model_manager.client.failures import sentences
 from model_manager.client.operations import AsyncOperations
 from model_manager.client.sse import Message, Parser
-from model_manager.client.sync import ANSWER_TIMEOUT, CONNECT_TIMEOUT
 
 T = TypeVar("T")
 
@@ -23,25 +22,8 @@ PIECE = 64 * 1024
 """Bytes read at once."""
 
 
-class AsyncClient(AsyncOperations):
-    """Speaks with the service at `url`; see `Client`. One connection a call, closed with it."""
-
-    def __init__(
-        self,
-        url: str,
-        token: str | None = None,
-        *,
-        timeout: float = ANSWER_TIMEOUT,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self.url = url.rstrip("/")
-        self._address = parse_address(url)
-        self._token = token
-        self._timeout = timeout
-        self._tls = tls
-
-    def __repr__(self) -> str:
-        return f"AsyncClient({self.url!r})"  # never the token
+class AsyncClient(Endpoint, AsyncOperations):
+    """Speaks with the service at `url`; see `Endpoint` for what it takes. One connection a call, closed with it."""
 
     async def send(self, call: Call[T]) -> T:
         """Ask, and return the decoded answer. Raises ApiError or NotReachable."""

@@ -5,14 +5,13 @@ Redirects are not followed, so the token cannot travel to another host.
 """
 
 import http.client
-import ssl
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 from model_manager.client import calls
-from model_manager.client.address import parse_address
 from model_manager.client.call import Call, patience
+from model_manager.client.endpoint import CONNECT_TIMEOUT, Endpoint
 from model_manager.client.errors import refusal
 from model_manager.client.failures import sentences
 from model_manager.client.operations import SyncOperations
@@ -20,35 +19,9 @@ from model_manager.client.sse import Message, messages
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT = 5.0
-"""Seconds until a silent address counts as not answering."""
 
-ANSWER_TIMEOUT = 60.0
-"""Seconds to wait for an answer, and between two pieces of a stream (a heartbeat comes every 15 s)."""
-
-
-class Client(SyncOperations):
-    """Speaks with the service at `url` (`http://…` or `https://…`), with `token` where one is needed.
-
-    `timeout` in seconds. `tls` is the context for https, by default the system's trust (and SSL_CERT_FILE).
-    """
-
-    def __init__(
-        self,
-        url: str,
-        token: str | None = None,
-        *,
-        timeout: float = ANSWER_TIMEOUT,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self.url = url.rstrip("/")
-        self._address = parse_address(url)
-        self._token = token
-        self._timeout = timeout
-        self._tls = tls
-
-    def __repr__(self) -> str:
-        return f"Client({self.url!r})"  # never the token
+class Client(Endpoint, SyncOperations):
+    """Speaks with the service at `url`; see `Endpoint` for what it takes."""
 
     def send(self, call: Call[T]) -> T:
         """Ask, and return the decoded answer. Raises ApiError or NotReachable."""
