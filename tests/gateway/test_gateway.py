@@ -10,6 +10,7 @@ import pytest
 
 from model_manager.gateway.bodies import MAX_FIELDS
 from model_manager.gateway.passing import Passage
+from model_manager.gateway.room import Room
 from model_manager.relay import Relay
 from tests.gateway.serving import CHAT, Slots, Way, behind, serving
 from tests.relay.upstream import Peer, Talk, Upstream, answering, ever
@@ -147,6 +148,16 @@ async def test_bodies_beyond_32_mib_are_413() -> None:
         assert len(body) == limit
         assert (await gateway.ask(body)).status == 200
         assert len(upstream.requests[0].body) == limit + len("served-")
+
+
+async def test_h1a_a_body_for_which_there_is_no_room_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Room.__init__, "__defaults__", (1000,))
+    async with behind(ever) as (upstream, gateway):
+        for _ in range(3):  # what was asked is forgotten
+            assert (await gateway.ask({"input": "x" * 900})).status == 200
+        answer = await gateway.ask({"input": "x" * 1000}, headers={"X-Request-ID": "not-the-short-way"})
+        assert (answer.status, answer.header("retry-after")) == (503, "1")
+        assert len(upstream.requests) == 3
 
 
 async def test_h1a_a_body_that_would_take_long_to_read_is_413() -> None:
