@@ -6,6 +6,7 @@ from hashlib import sha256
 import pytest
 
 from model_manager.gateway import shortcut
+from model_manager.http.shortcut import HEAD_BYTES
 from model_manager.tokens import Identity
 from tests.gateway.serving import Gateway, behind
 from tests.relay.upstream import OK, Peer, ever
@@ -52,7 +53,7 @@ async def test_a_head_that_was_let_in_once_takes_the_short_way_whatever_the_leng
 
 @pytest.mark.parametrize(
     "headers",
-    [{"X-Request-ID": "mine"}, {"X-Long": "x" * shortcut.HEAD_BYTES}],
+    [{"X-Request-ID": "mine"}, {"X-Long": "x" * HEAD_BYTES}],
     ids=["an id of its own", "a long one"],
 )
 async def test_heads_that_are_never_remembered(headers: dict[str, str]) -> None:

@@ -117,6 +117,27 @@ class BoundedProtocol(ShortcutProtocol):
             if self._beside > LINGER_BYTES:
                 self.transport.abort()
             return
+        if self.shortcut is not None and not self._is_busy():
+            data = self.offer(data)
+            if not data:
+                self._wait_beside_parser()
+                return
+        self.feed(data)
+
+    def _is_busy(self) -> bool:
+        """Whether the parser is within a request, or the last one that it read is not answered."""
+        return (
+            self._in_head or self._in_body or (self.cycle is not None and not self.cycle.response_complete)
+            or self.transport.is_closing()
+        )  # fmt: skip
+
+    def _wait_beside_parser(self) -> None:
+        """For the rest of a body, or for an answer: a request is held or on the short way."""
+        self._beside = 0
+        self._is_first = False
+        self.read_by = _NEVER if self._taken else self._crowd.now + self._limits.body_seconds
+
+    def feed(self, data: bytes) -> None:
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
@@ -278,7 +299,9 @@ class BoundedProtocol(ShortcutProtocol):
         """A deadline has passed: the client's, or one for its leaving."""
         if self._deaf or self.transport.is_closing() or self.write_by < self._crowd.now:
             self.transport.abort()
-        elif self._in_body:
+            return
+        self.give_up()
+        if self._in_body:
             if self.flow.read_paused or self.cycle.waiting_for_100_continue:  # it is waiting for us
                 self.read_by = self._crowd.now + self._limits.body_seconds
             else:

@@ -9,7 +9,14 @@ import msgspec
 
 from model_manager.errors import UpstreamError, UpstreamTimeout
 from model_manager.relay.connection import Connection
-from model_manager.relay.head import Headers, Origin, request_head, split_url
+from model_manager.relay.head import (
+    Headers,
+    Origin,
+    Prepared,
+    prepared_head,
+    request_head,
+    split_url,
+)
 from model_manager.relay.response import Response
 
 CONNECT_TIMEOUT = 5.0
@@ -84,12 +91,10 @@ class Relay:
 
     def begin(
         self,
-        method: str,
-        url: str,
-        *,
-        headers: Headers = (),
-        unique_headers: Headers = (),
+        prepared: Prepared,
+        unique_headers: Headers,
         body: bytes,
+        *,
         first_byte_timeout: float = FIRST_BYTE_TIMEOUT,
         idle_timeout: float = IDLE_TIMEOUT,
     ) -> Response | None:
@@ -97,13 +102,12 @@ class Relay:
 
         `listen` to the answer, or `wait_for_head`. Whatever goes wrong from here on is the answer's to tell.
         """
-        origin, target = split_url(url)
-        head = request_head(method, target, origin, headers, len(body), unique_headers)
-        connection = self._take(origin)
+        head = prepared_head(prepared, unique_headers, len(body))
+        connection = self._take(prepared.origin)
         if connection is None:
             return None
         response = Response(connection, first_byte_timeout, idle_timeout)
-        connection.begin(response, method)
+        connection.begin(response, "POST")
         connection.send(head + body)
         return response
 

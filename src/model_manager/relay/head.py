@@ -48,6 +48,24 @@ class Origin(NamedTuple):
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
 
+class Prepared(NamedTuple):
+    """A POST that is sent again and again: all of it but the body and the headers unique to it."""
+
+    origin: Origin
+    head: bytes
+
+
+def prepare(url: str, headers: Headers) -> Prepared:
+    """A POST to `url`, with these headers. Raises UpstreamError for what cannot be sent."""
+    origin, target = split_url(url)
+    return Prepared(origin, _first_lines("POST", target, origin) + _known_fields(tuple(headers)))
+
+
+def prepared_head(prepared: Prepared, unique: Headers, length: int) -> bytes:
+    """All before a body of `length` bytes."""
+    return b"%b%bcontent-length: %d\r\n\r\n" % (prepared.head, _lines(unique), length)
+
+
 @lru_cache(maxsize=256)
 def split_url(url: str) -> tuple[Origin, str]:
     """The origin and the request target of an absolute `http:` URL; UpstreamError when it is none."""
