@@ -6,7 +6,7 @@ from hashlib import sha256
 import pytest
 
 from model_manager.gateway import shortcut
-from model_manager.http.shortcut import HEAD_BYTES
+from model_manager.relay.known import HEAD_BYTES
 from model_manager.tokens import Identity
 from tests.gateway.serving import Gateway, behind
 from tests.relay.upstream import OK, Peer, ever

@@ -41,7 +41,7 @@ _UNDER_WAY = "model_manager.under_way"
 ObserveHTTP = Callable[[str, str, int, float], None]
 """(method, path, status, seconds), as the outermost middleware tells it."""
 
-_this_process = os.urandom(12).hex()
+_this_process = os.urandom(12).hex().encode()
 _numbers = itertools.count()
 
 
@@ -95,13 +95,13 @@ class Known:
         if identity.ended.is_set() or (identity.expires_at is not None and now >= identity.expires_at):
             return None
         identity.used_at = now
-        request_id = f"{_this_process}{next(_numbers):08x}"
+        request_id = b"%b%08x" % (_this_process, next(_numbers))
         try:
             fields = parse_fields(body)
             target = shortcut.targets.find(model_of(fields), identity.models)
             response = shortcut.relay.begin(
                 self._prepare(target),
-                ((b"x-request-id", request_id.encode()),),
+                b"x-request-id: %b\r\n" % request_id,
                 with_model(fields, target.served_name),
                 **shortcut.timeouts,
             )
@@ -136,7 +136,7 @@ class UnderWay:
         shortcut: Shortcut,
         known: Known,
         client: Client,
-        request_id: str,
+        request_id: bytes,
         target: Target,
         response: Response,
         lease: Lease,
@@ -166,7 +166,7 @@ class UnderWay:
         response = self.response
         body = response.take()
         fields = _fields(tuple(response.headers), self.target.key)
-        fields = b"%bx-request-id: %b\r\n" % (fields, self._request_id.encode())
+        fields = b"%bx-request-id: %b\r\n" % (fields, self._request_id)
         seconds = time.perf_counter() - self._began
         self._client.answer(fields, body, keep_alive=self._known.keep_alive)
         self._tell(200, seconds, *usage_of(body[-TAIL:]))
@@ -193,7 +193,7 @@ class UnderWay:
     async def _usual_way(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Everything is told there; only what was opened here is closed here, whoever answers."""
         scope["extensions"][_UNDER_WAY] = self
-        scope["state"]["request_id"] = self._request_id
+        scope["state"]["request_id"] = self._request_id.decode()
         try:
             await app(scope, receive, send)
         finally:

@@ -1,31 +1,27 @@
 """A way past HTTP's parser and ASGI, for requests whose head is one that was let in before.
 
 What a client says in the head of a request is, but for the length of the body, what it said in the last one. So a head
-that the parser has read, and the application has let in, is remembered by its bytes without the digits of its length.
-Equal bytes mean the same wherever they come from: only the length is read here, and only the whole request is taken,
-nothing missing and nothing behind it. Everything else is the parser's, which sees what was held back for it.
+that the parser has read, and the application has let in, is known when it comes again. Only a whole request is taken,
+nothing missing and nothing behind it; everything else is the parser's, which then sees what was held back for it.
 """
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from model_manager.http.outlet import fields_of, head_of
+from model_manager.relay.known import cut, is_sound
 
 EXTENSION = "model_manager.head"
 
-HEAD_BYTES = 4096
-"""Longer heads take the usual way."""
-
 BODY_BYTES = 64 * 1024
-"""Longer bodies too: nobody counts how much of them is held here."""
+"""Longer bodies take the usual way: nobody counts how much of them is held here."""
 
-_LENGTH = b"ength: "
-_DIGITS = 7
-_OTHER_FRAMING = frozenset({b"transfer-encoding", b"upgrade", b"expect"})
+_fields_of_all = lru_cache(maxsize=8)(fields_of)
+"""What every answer has in its head: the same for a second."""
 
 UsualWay = Callable[[ASGIApp, Scope, Receive, Send], Awaitable[None]]
 
@@ -72,38 +68,6 @@ class Shortcut(Protocol):
     """Whoever remembers heads."""
 
     def known(self, host: str, data: bytes) -> Known | None: ...
-
-
-def cut(data: bytes) -> tuple[bytes, int, int] | None:
-    """(head without the digits of its length, where its body begins, length of that), if `data` has all of a head.
-
-    Only a guess: whether it is a head, and of this length, is known of those that `is_sound` was asked about.
-    """
-    at = data.find(_LENGTH, 0, HEAD_BYTES)
-    if at < 0:
-        return None
-    at += len(_LENGTH)
-    stop = data.find(b"\r\n", at, at + _DIGITS + 2)
-    end = data.find(b"\r\n\r\n", stop, HEAD_BYTES)
-    digits = data[at:stop]
-    if stop < 0 or end < 0 or not digits.isdigit():
-        return None
-    return data[:at] + data[stop:end], end + 4, int(digits)
-
-
-def is_sound(data: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether other digits at the cut make another length, and nothing else: the parser saw `headers` in this head."""
-    before, length, after = data.partition(_LENGTH)
-    line = (before.rpartition(b"\r\n")[2] + length).lower()
-    names = [name for name, _ in headers]
-    return (
-        line == b"content-length: "
-        and after[:2] in (b"\r\n", b"")
-        and names.count(b"content-length") == 1
-        and _OTHER_FRAMING.isdisjoint(names)
-        # Each line is a header, so that the head neither ends before we think, nor began before the parser does.
-        and data.count(b"\r\n") == data.count(b"\n") == data.count(b"\r") == len(headers)
-    )
 
 
 class ShortcutProtocol(HttpToolsProtocol):
@@ -160,7 +124,9 @@ class ShortcutProtocol(HttpToolsProtocol):
 
     def answer(self, fields: bytes, body: bytes, *, keep_alive: bool) -> None:
         self._taken, self._held = None, b""
-        head = head_of(200, fields_of(self.server_state.default_headers) + fields, keep_alive, len(body))
+        head = head_of(
+            200, _fields_of_all(tuple(self.server_state.default_headers)) + fields, keep_alive, len(body)
+        )
         self.transport.write(head + body)
         if not keep_alive:
             self.transport.close()

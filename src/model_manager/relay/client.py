@@ -13,7 +13,6 @@ from model_manager.relay.head import (
     Headers,
     Origin,
     Prepared,
-    prepared_head,
     request_head,
     split_url,
 )
@@ -92,7 +91,7 @@ class Relay:
     def begin(
         self,
         prepared: Prepared,
-        unique_headers: Headers,
+        lines: bytes,
         body: bytes,
         *,
         first_byte_timeout: float = FIRST_BYTE_TIMEOUT,
@@ -100,15 +99,15 @@ class Relay:
     ) -> Response | None:
         """`request` without waiting for anything; None, and nothing sent, when no unused connection is kept.
 
+        `lines` are headers that differ from request to request, whole and good: they are not looked at.
         `listen` to the answer, or `wait_for_head`. Whatever goes wrong from here on is the answer's to tell.
         """
-        head = prepared_head(prepared, unique_headers, len(body))
         connection = self._take(prepared.origin)
         if connection is None:
             return None
         response = Response(connection, first_byte_timeout, idle_timeout)
         connection.begin(response, "POST")
-        connection.send(head + body)
+        connection.send(b"%b%bcontent-length: %d\r\n\r\n%b" % (prepared.head, lines, len(body), body))
         return response
 
     async def json(

@@ -49,7 +49,7 @@ class Origin(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A POST that is sent again and again: all of it but the body and the headers unique to it."""
+    """A POST that is sent again and again: all of it but its body and what differs in its head."""
 
     origin: Origin
     head: bytes
@@ -59,11 +59,6 @@ def prepare(url: str, headers: Headers) -> Prepared:
     """A POST to `url`, with these headers. Raises UpstreamError for what cannot be sent."""
     origin, target = split_url(url)
     return Prepared(origin, _first_lines("POST", target, origin) + _known_fields(tuple(headers)))
-
-
-def prepared_head(prepared: Prepared, unique: Headers, length: int) -> bytes:
-    """All before a body of `length` bytes."""
-    return b"%b%bcontent-length: %d\r\n\r\n" % (prepared.head, _lines(unique), length)
 
 
 @lru_cache(maxsize=256)
