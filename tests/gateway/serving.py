@@ -20,6 +20,8 @@ from model_manager.tokens import Keyring
 from tests.relay.upstream import OK, Peer, Talk, Upstream
 
 CHAT = "/v1/chat/completions"
+ORIGINS: tuple[str, ...] = ()
+"""Of pages that may ask."""
 
 
 class Slots(Targets):
@@ -150,7 +152,7 @@ async def serving(slots: Slots, **timeouts: float) -> AsyncIterator[Gateway]:
     app = application(
         (),
         version="0",
-        auth=Auth(gateway.keyring, loopback=True),
+        auth=Auth(gateway.keyring, loopback=True, cors_origins=ORIGINS),
         closing=asyncio.Event(),
         others=routes(slots, relay, shortcut=shortcut, **timeouts),
         respond=error_response,

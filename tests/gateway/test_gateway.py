@@ -139,6 +139,21 @@ async def test_h12a_another_content_type_is_415() -> None:
         assert (answer.status, answer.error["code"]) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("answer", [GOOD, SSE + chunk(b"data: x\n\n") + END], ids=["whole", "stream"])
+async def test_a_page_of_a_listed_origin_can_read_its_answers(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = "https://ui.example.com"
+    monkeypatch.setattr("tests.gateway.serving.ORIGINS", (page,))
+    async with behind(answering(answer)) as (_, gateway):
+        for _ in range(2):
+            passed = await gateway.ask({}, headers={"Origin": page, "Authorization": "Bearer client-t0ken"})
+            assert (passed.status, passed.complete) == (200, True)
+            assert passed.header("access-control-allow-origin") == page
+            assert passed.header("vary") == "Origin"
+            assert [name for name, _ in passed.headers].count("x-request-id") == 1
+
+
 async def test_bodies_beyond_32_mib_are_413() -> None:
     async with behind(answering(GOOD)) as (upstream, gateway):
         limit = 32 * 1024 * 1024

@@ -10,6 +10,7 @@ from starlette.types import Scope, Send
 from model_manager.errors import UpstreamError
 from model_manager.gateway.headers import Headers
 from model_manager.http.outlet import Outlet, outlet_of
+from model_manager.http.parsing import header
 from model_manager.relay import Response
 
 Sees = Callable[[bytes], object]
@@ -42,7 +43,11 @@ class Delivery(Protocol):
 def delivery(scope: Scope, send: Send, patience: float) -> Delivery:
     """`patience`: seconds for which a client may leave what was sent unread."""
     outlet = outlet_of(scope)
-    return Sending(send, patience) if outlet is None else Straight(outlet, scope, patience)
+    if outlet is None or header(
+        scope, b"origin"
+    ):  # a page's answers need headers that `send` adds on its way (CORS)
+        return Sending(send, patience)
+    return Straight(outlet, scope, patience)
 
 
 class Straight:
