@@ -43,9 +43,8 @@ class Delivery(Protocol):
 def delivery(scope: Scope, send: Send, patience: float) -> Delivery:
     """`patience`: seconds for which a client may leave what was sent unread."""
     outlet = outlet_of(scope)
-    if outlet is None or header(
-        scope, b"origin"
-    ):  # a page's answers need headers that `send` adds on its way (CORS)
+    of_a_page = header(scope, b"origin") is not None  # what lets it read its answer (CORS) is added by `send`
+    if outlet is None or of_a_page:
         return Sending(send, patience)
     return Straight(outlet, scope, patience)
 
