@@ -133,7 +133,7 @@ class Listening(Exchanges):
 
 
 async def rate(server: Running, seconds: float) -> tuple[float, float]:
-    """Requests a second, and requests a second of the server's CPU time: the same on a machine that does nothing else."""
+    """Requests a second, and requests a second of the server's CPU time: alike where nothing else runs."""
     counts, loop = [0], asyncio.get_running_loop()
     clients = [
         (await loop.create_connection(lambda: Asking(counts), "127.0.0.1", server.port))[0]

@@ -22,8 +22,8 @@ from model_manager.http.protocol import bounded
 from model_manager.metrics import Metrics
 from model_manager.relay import Relay
 from model_manager.serving.targets import Targets
-from model_manager.web.routes import NOUNS
 from model_manager.tokens import Keyring
+from model_manager.web.routes import NOUNS
 
 TOKEN = "a-token-of-thirty-two-characters"
 MODEL = "gpt-4o"
@@ -269,7 +269,8 @@ def gateway(port: int) -> tuple[Any, Any]:
             Target(slot, f"http://127.0.0.1:{port}", "a-key", f"served-{number}", f"model-{number}", names)
         )
     app = application(
-        [route for noun in NOUNS for route in noun.ROUTES], version="0", auth=Auth(Keyring(TOKEN), loopback=False), closing=asyncio.Event(),
+        [route for noun in NOUNS for route in noun.ROUTES], version="0",
+        auth=Auth(Keyring(TOKEN), loopback=False), closing=asyncio.Event(),
         others=routes(targets, relay, observe=metrics.gateway, shortcut=shortcut), observe=metrics.request,
     )  # fmt: skip
     return app, bounded(shortcut=shortcut)

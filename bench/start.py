@@ -103,8 +103,13 @@ def memory(command: Command, folder: Path, port: int) -> tuple[float, float]:
     """MB (10^6 bytes) resident, and proportionally shared, of the idle process."""
     with started(command, folder, port) as (_, pid):
         time.sleep(IDLE_AFTER)
-        proc = Path("/proc", str(pid))
-        return _kilobytes(proc / "status", "VmRSS"), _kilobytes(proc / "smaps_rollup", "Pss")
+        return memory_of(pid)
+
+
+def memory_of(pid: int) -> tuple[float, float]:
+    """MB (10^6 bytes) resident, and proportionally shared, of a process."""
+    proc = Path("/proc", str(pid))
+    return _kilobytes(proc / "status", "VmRSS"), _kilobytes(proc / "smaps_rollup", "Pss")
 
 
 def _kilobytes(file: Path, field: str) -> float:

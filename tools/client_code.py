@@ -265,7 +265,8 @@ def struct(name: str, schema: Schema) -> str:
 
 
 def _field(name: str, wire: str, schema: Schema, required: bool) -> str:
-    kind = annotation(schema)
+    # A newer service may know more words than these: an answer with one must still be understood.
+    kind = re.sub(r"Literal\[('[^']*'(, )?)+\]", "str", annotation(schema))
     default = schema.get("default")
     if not required and default is None and "None" not in kind.split(" | "):
         kind += " | None"
@@ -282,6 +283,8 @@ def calls_module(found: list[Operation], types: str) -> str:
 
 {NOTE}
 """
+
+from __future__ import annotations
 
 from typing import Any, Literal
 
@@ -319,11 +322,15 @@ def operations_module(found: list[Operation], types: str) -> str:
 {NOTE}
 """
 
-from typing import Any, Literal, TypeVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from model_manager.client import calls
-from model_manager.client.call import Call
-from model_manager.client.types import {types}
+
+if TYPE_CHECKING:
+    from model_manager.client.call import Call
+    from model_manager.client.types import {types}
 
 T = TypeVar("T")
 

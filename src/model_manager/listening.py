@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import resource
 import secrets
 import socket
 from collections.abc import Iterator
@@ -75,6 +76,24 @@ def listen(host: str, port: int) -> Iterator[socket.socket]:
         listener.listen(1024)
         listener.setblocking(False)
         yield listener
+
+
+def make_room(connections: int) -> None:
+    """Let this process hold so many connections, each with one to a model server. Says when the system forbids it."""
+    wanted = 2 * connections + 256
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    except (OSError, ValueError):  # macOS has a limit of its own below an unlimited one
+        allowed = soft
+    if allowed < wanted:
+        log.warning(
+            "the system lets this process open %d files (ulimit -n), but %d connections may need %d",
+            allowed, connections, wanted,
+        )  # fmt: skip
 
 
 def url_of(host: str, listener: socket.socket, scheme: str = "http") -> str:

@@ -4,7 +4,6 @@ A value comes from a flag, else the environment, else the file named by `--confi
 An empty string counts as unset, as in the original. Durations are written as Go does (`30s`, `1h30m`).
 """
 
-import difflib
 import os
 import re
 import sys
@@ -338,7 +337,9 @@ def refuse_unknown(environ: Mapping[str, str]) -> None:
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, 1, 0.6)
+    from difflib import get_close_matches  # only here: most starts have no mistake to explain
+
+    close = get_close_matches(name, known, 1, 0.6)
     return (
         f"Did you mean {close[0]}?"
         if close

@@ -3,11 +3,13 @@
 import json
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.cli.answers import completed
 
 
 @dataclass
@@ -23,7 +25,10 @@ class Asked:
 
 @dataclass
 class Reply:
-    """What to answer. A `body` that is an iterator is streamed piece by piece, and then the connection closed."""
+    """What to answer. A dict need not be whole (`answers.py`).
+
+    A `body` that is an iterator is streamed piece by piece, and then the connection closed.
+    """
 
     body: Any = None
     status: int = 200
@@ -83,7 +88,10 @@ class Service:
             json.loads(body) if body else None,
         )
         self.asked.append(asked)
-        self._send(handler, self._reply(asked))
+        reply = self._reply(asked)
+        if reply.content_type == "application/json" and isinstance(reply.body, (dict, list)):
+            reply = replace(reply, body=completed(asked.method, asked.path, reply.status, reply.body))
+        self._send(handler, reply)
 
     def _reply(self, asked: Asked) -> Reply:
         answers = self._answers.get((asked.method, asked.path)) or [self.otherwise]

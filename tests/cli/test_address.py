@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model_manager.cli.address import connect, running
+from model_manager.cli.address import find, running
 from model_manager.state.lock import FolderLock, held_by
 from tests.cli.conftest import Run
 from tests.cli.service import Reply, Service
@@ -29,20 +29,20 @@ def held(state: Path) -> Iterator[Path]:
 
 
 def test_the_default_address(state: Path) -> None:
-    assert connect().url == "http://127.0.0.1:8080"
+    assert find().url == "http://127.0.0.1:8080"
 
 
 def test_the_service_of_the_state_folder(held: Path) -> None:
     announce(held, "http://127.0.0.1:4711")
     (held / "token").write_text("own-making\n")
-    assert connect().url == "http://127.0.0.1:4711"
-    assert connect()._token == "own-making"
+    assert find().url == "http://127.0.0.1:4711"
+    assert find().token == "own-making"
 
 
 def test_p3_a_killed_service_left_its_file_and_its_number_to_another(state: Path) -> None:
     announce(state, "http://127.0.0.1:4711")  # the number of a process that lives, but has not the folder
     assert running(state) is None
-    assert connect().url == "http://127.0.0.1:8080"
+    assert find().url == "http://127.0.0.1:8080"
 
 
 def test_a_service_that_starts_has_not_said_yet_where_it_is(held: Path) -> None:
@@ -53,8 +53,8 @@ def test_a_service_that_starts_has_not_said_yet_where_it_is(held: Path) -> None:
 def test_u6_whoever_listens_on_the_default_port_is_not_shown_the_token(state: Path) -> None:
     state.mkdir()
     (state / "token").write_text("own-making\n")
-    assert connect().url == "http://127.0.0.1:8080"
-    assert connect()._token is None
+    assert find().url == "http://127.0.0.1:8080"
+    assert find().token is None
 
 
 def test_asking_who_has_the_folder_keeps_no_service_from_starting(state: Path) -> None:
@@ -87,8 +87,8 @@ def test_a_broken_file_is_no_service(state: Path, content: str) -> None:
 def test_the_environment_wins_over_the_state_folder(held: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     announce(held, "http://127.0.0.1:4711")
     monkeypatch.setenv("MODEL_MANAGER_URL", "http://models.example")
-    assert connect().url == "http://models.example"
-    assert connect("http://127.0.0.1:1").url == "http://127.0.0.1:1"
+    assert find().url == "http://models.example"
+    assert find("http://127.0.0.1:1").url == "http://127.0.0.1:1"
 
 
 def sent_token(run: Run, service: Service, *arguments: str) -> str | None:
@@ -127,10 +127,10 @@ def test_the_token_of_a_file(
 def test_u7_the_state_folders_token_stays_on_this_machine(state: Path) -> None:
     state.mkdir()
     (state / "token").write_text("own-making\n")
-    assert connect("http://127.0.0.1:1")._token == "own-making"
-    assert connect("http://[::1]:1")._token == "own-making"
-    assert connect("http://models.example")._token is None
-    assert "own-making" not in repr(connect("http://127.0.0.1:1"))
+    assert find("http://127.0.0.1:1").token == "own-making"
+    assert find("http://[::1]:1").token == "own-making"
+    assert find("http://models.example").token is None
+    assert "own-making" not in repr(find("http://127.0.0.1:1"))
 
 
 def test_u7_redirects_are_not_followed(run: Run, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from model_manager.cli.client import Client
 from model_manager.cli.conversation import Conversation
+from model_manager.client import Client
 from model_manager.errors import UpstreamError
 from tests.cli.conftest import Run
 from tests.cli.service import Asked, Reply, Service, chunk, problem, sse
@@ -244,11 +244,18 @@ def test_ctrl_c_stops_an_answer_and_the_loop_goes_on(service: Service) -> None:
 
 
 def test_a_failed_answer_does_not_end_the_loop(service: Service) -> None:
-    service.on("POST", CHAT, problem(503, "Slot active-llm serves no model right now."), sse(chunk("Back.")))
+    away, closed = (
+        problem(503, "Slot active-llm serves no model right now."),
+        problem(401, "This needs a token."),
+    )
+    service.on("POST", CHAT, away, closed, sse(chunk("Back.")))
     terminal = Terminal("chat", "demo", "--url", service.url)
     terminal.wait_for(">>> ")
     terminal.type("hello")
     terminal.wait_for("error: Slot active-llm serves no model right now.")
+    terminal.type("hello")
+    terminal.wait_for("error: This needs a token.")
+    terminal.wait_for("Put the token into MODEL_MANAGER_API_TOKEN")
     terminal.type("hello")
     terminal.wait_for("Back.")
     terminal.type("/bye")

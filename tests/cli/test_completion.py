@@ -69,6 +69,13 @@ def known(service: Service) -> Service:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_what_a_shell_could_take_for_code_is_not_offered(shell: str, service: Service) -> None:
+    names = ("de\\$(touch ran)", "de`id`", "de;id", "de'\"", "de\x1b]0;x\x07", "de*", "de\n-x")
+    service.on("GET", "/models", [{"id": "demo", "aliases": ["de/mo", *names]}])
+    assert sorted(completed(shell, "model-manager activate de")) == ["de/mo", "demo"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_a_shell_completes_commands_options_and_ids(shell: str, known: Service) -> None:
     assert completed(shell, "model-manager act") == ["activate", "activations"]
     assert {"list", "show", "cancel"} <= set(completed(shell, "model-manager jobs "))

@@ -84,6 +84,15 @@ def test_the_environments_token_is_for_contexts_without_one(
     assert find(context="prod").token == "prod-token"
 
 
+def test_u7_the_state_folders_token_is_for_contexts_on_this_machine(run: Run, state: Path) -> None:
+    state.mkdir()
+    (state / "token").write_text("own-making\n")
+    assert run("context", "add", "here", "--url", "http://127.0.0.1:1").code == 0
+    assert run("context", "add", "there", "--url", ELSEWHERE).code == 0
+    assert find(context="here").token == "own-making"
+    assert find(context="there").token is None
+
+
 def test_two_services_are_not_one(contexts: None) -> None:
     with pytest.raises(InvalidRequest, match="each name a service"):
         find(url=PROD, context="prod")

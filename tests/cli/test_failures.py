@@ -9,7 +9,8 @@ from threading import Thread
 import pytest
 
 from model_manager.cli import exit_codes, main, output
-from model_manager.cli.exit_codes import NotReachable, Problem, exit_code
+from model_manager.cli.exit_codes import exit_code
+from model_manager.client import ApiError, NotReachable
 from model_manager.errors import Conflict, NotFound, SettingsError
 from tests.cli.conftest import Run
 from tests.cli.service import Reply, Service, problem
@@ -19,14 +20,14 @@ from tests.cli.service import Reply, Service, problem
     ("error", "code"),
     [
         (Conflict("x"), 1),
-        (Problem("x", http_status=409), 1),
-        (Problem("x", http_status=503), 1),
-        (Problem("x", http_status=400), 2),
+        (ApiError("x", http_status=409), 1),
+        (ApiError("x", http_status=503), 1),
+        (ApiError("x", http_status=400), 2),
         (NotReachable("x"), 3),
-        (Problem("x", http_status=401), 4),
-        (Problem("x", http_status=403), 4),
+        (ApiError("x", http_status=401), 4),
+        (ApiError("x", http_status=403), 4),
         (NotFound("x"), 5),
-        (Problem("x", http_status=404), 5),
+        (ApiError("x", http_status=404), 5),
         (SettingsError("x"), 78),
     ],
     ids=lambda value: str(value),
@@ -86,7 +87,7 @@ def test_an_error_that_is_not_a_problem_document(run: Run, service: Service, bod
     service.on("GET", "/jobs", Reply(body, 502, "text/html"))
     code, _, err = run("jobs")
     assert code == 1
-    assert f"{service.url} answered 502 Bad Gateway." in err
+    assert f"error: {service.url} answered with status 502.\n  Is this address Model Manager's?" in err
 
 
 def test_something_else_listens_there(run: Run, service: Service) -> None:
@@ -156,16 +157,37 @@ def test_a_misspelt_variable_is_refused(run: Run, monkeypatch: pytest.MonkeyPatc
     assert "Did you mean MODEL_MANAGER_API_TOKEN?" in err
 
 
-def test_an_answer_nobody_foresaw(run: Run, service: Service) -> None:
-    service.on("GET", "/jobs", {"unexpected": True})
+UNEXPECTED = Reply(b'{"unexpected": true}')
+
+
+def test_an_answer_of_another_version(run: Run, service: Service) -> None:
+    service.on("GET", "/jobs", UNEXPECTED)
+    code, out, err = run("jobs")
+    assert (code, out) == (1, "")
+    assert err.startswith(
+        f"error: The answer of {service.url} is not understood: Object missing required field"
+    )
+    assert "of another version" in err
+    assert run("jobs", "-o", "json") == (0, '{"unexpected": true}\n', "")
+
+
+@pytest.fixture
+def fault(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake in our own code."""
+    service.on("GET", "/jobs", {"jobs": []})
+    monkeypatch.setattr(output, "table", lambda *_: {}["no such key"])
+
+
+@pytest.mark.usefixtures("fault")
+def test_a_fault_nobody_foresaw(run: Run) -> None:
     code, _, err = run("jobs")
     assert code == 1
     assert err.startswith("error: something unexpected happened (KeyError")
     assert "--debug" in err
 
 
-def test_debug_shows_where_it_came_from(service: Service) -> None:
-    service.on("GET", "/jobs", {"unexpected": True})
+@pytest.mark.usefixtures("fault")
+def test_debug_shows_where_it_came_from() -> None:
     with pytest.raises(KeyError):
         main(["jobs", "--debug"])
 
@@ -203,7 +225,7 @@ def test_a_reader_that_has_seen_enough(service: Service) -> None:
 def test_the_token_is_in_no_error(run: Run, service: Service, state: Path) -> None:
     state.mkdir()
     (state / "token").write_text("s3cret-token\n")
-    service.on("GET", "/jobs", {"unexpected": True})
+    service.on("GET", "/jobs", UNEXPECTED)
     for arguments in (("jobs",), ("jobs", "show", "nope"), ("status",)):
         outcome = run(*arguments)
         assert outcome.code != 0

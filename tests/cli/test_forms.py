@@ -1,16 +1,35 @@
 """Tables, YAML, ids alone, colours and quiet: what is printed for whom."""
 
+import json
 import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from model_manager.cli import (
+    activations,
+    catalog,
+    configuration,
+    entries,
+    forecast,
+    history,
+    jobs,
+    metrics,
+    records,
+    slots,
+    token,
+    weights,
+    why,
+)
+from model_manager.client import types
+from tests.cli.answers import told
 from tests.cli.conftest import Run
-from tests.cli.service import Reply, Service
+from tests.cli.service import Reply, Service, problem
 
 LISTS: list[tuple[str, str, dict[str, Any] | list[Any], list[str]]] = [
     ("jobs", "/jobs", {"jobs": [{"id": "j2"}, {"id": "j1"}]}, ["j2", "j1"]),
@@ -39,7 +58,7 @@ def test_ids_alone_are_for_xargs(
 def test_yaml_is_the_apis_answer(
     run: Run, service: Service, command: str, path: str, answer: Any, ids: list[str]
 ) -> None:
-    service.on("GET", path, answer)
+    service.on("GET", path, Reply(json.dumps(answer).encode()))
     code, out, err = run(*command.split(), "-o", "yaml")
     assert (code, yaml.safe_load(out), err) == (0, answer, "")
 
@@ -59,14 +78,14 @@ def test_x1_data_does_not_command_the_terminal(service: Service, form: str) -> N
             "weights install a --no-wait",
             "POST",
             "/weights/install",
-            {"job": {"id": "j1", "status": "pending"}},
+            Reply({"job": {"id": "j1", "status": "pending"}}, 202),
             "j1",
         ),
         (
             "activate a --no-wait",
             "POST",
             "/models/activate",
-            {"activation": {"id": "a1", "phase": "queued"}},
+            Reply({"activation": {"id": "a1", "phase": "queued"}}, 202),
             "a1",
         ),
         ("jobs retry j0", "POST", "/jobs/j0/retry", {"id": "j1", "status": "pending"}, "j1"),
@@ -159,7 +178,7 @@ def test_x1_markup_is_text(service: Service) -> None:
 
 def test_what_is_not_needed_is_not_imported(service: Service) -> None:
     service.on("GET", "/jobs", {"jobs": [ROW]})
-    heavy = ("rich", "yaml", "pydantic", "starlette", "msgspec", "asyncio")
+    heavy = ("rich", "yaml", "pydantic", "starlette", "asyncio")
     program = (
         f"import sys; from model_manager.cli import main; main(['jobs', '--url', {service.url!r}]); "
         f"print([m for m in {heavy!r} if m in sys.modules], file=sys.stderr)"
@@ -171,3 +190,49 @@ def test_what_is_not_needed_is_not_imported(service: Service) -> None:
 def test_more_than_is_shown(run: Run, service: Service) -> None:
     service.on("GET", "/jobs", Reply({"jobs": [ROW], "next": "abc"}))
     assert run("jobs", "-n", "1").err == "There are more: `-n` takes a larger number.\n"
+
+
+TOLD: list[tuple[records.Told, Any]] = [
+    (activations.COLUMNS, types.Activation), (activations.FACTS, types.Activation), (why.FAILURE, types.Activation),
+    (catalog.FACTS, types.CatalogView), (configuration.COLUMNS, types.SettingView), (entries.CHECKS, types.Check),
+    (forecast.FACTS, types.Forecast), (history.COLUMNS, types.HistoryEvent), (jobs.COLUMNS, types.JobView),
+    (jobs.FACTS, types.JobView), (why.JOB, types.JobView), (slots.COLUMNS, types.Slot),
+    (token.COLUMNS, types.TokenInfo), (weights.COLUMNS, types.WeightInfo), (weights.FACTS, types.WeightDetails),
+    (weights.USAGE, types.Usage),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "kind"), TOLD)
+def test_what_a_table_tells_is_in_the_api(table: records.Told, kind: Any) -> None:
+    records.print_facts(table, told(kind, {}))  # fails of a field that there is not
+
+
+@pytest.mark.parametrize(("field", "name"), [(field, name) for name, field, _ in metrics.ROWS])
+def test_what_metrics_tell_is_in_the_api(field: str, name: str) -> None:
+    assert field in types.MetricsHistory.__struct_fields__, name
+
+
+def test_a_service_that_is_not_ready(run: Run, service: Service) -> None:
+    service.on("GET", "/readyz", Reply({"status": "not_ready", "reasons": ["The disk is full."]}, 503))
+    assert run("health") == (1, "not_ready\n  The disk is full.\n", "")
+    code, out, err = run("health", "-o", "json")
+    assert (code, json.loads(out)["status"], err) == (1, "not_ready", "")
+    service.on("GET", "/readyz", problem(503, "Too many connections."))
+    for form in ("text", "json"):
+        assert run("health", "-o", form) == (1, "", "error: Too many connections.\n")
+
+
+def test_an_entry_that_could_not_be_served(run: Run, service: Service, tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text('{"id": "mine", "nodeSelector": {}}')
+    command = ("catalog", "validate", str(tmp_path / "mine.json"))
+    checks = [{"name": "runtime", "status": "fail", "message": "No such runtime."}]
+    service.on("POST", "/catalog/validate", Reply({"valid": False, "checks": checks}, 400))
+    code, out, err = run(*command)
+    assert (code, err) == (1, "It could not be served as it is.\n")
+    assert "No such runtime." in out
+    assert service.asked[0].payload == {"id": "mine", "nodeSelector": {}}
+    code, out, _ = run(*command, "-o", "json")
+    assert (code, json.loads(out)["valid"]) == (1, False)
+    service.on("POST", "/catalog/validate", problem(400, "There is no slot 'x'."))
+    for form in ("text", "json"):
+        assert run(*command, "-o", form) == (2, "", "error: There is no slot 'x'.\n")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from model_manager.cli import output
 from model_manager.cli.output import ago, human_seconds, human_size
 from tests.cli.conftest import Run
 from tests.cli.service import Reply, Service
@@ -114,9 +115,8 @@ def test_json_of_what_acts_is_the_apis_answer(
         "problems": ["what this command prints in words"],
         "result": {"action": "deleted", "name": "a"},
     }
-    service.on(method, path, answer)
-    code, out, err = run(*arguments, "-o", "json")
-    assert (code, json.loads(out), err) == (0, answer, "")
+    service.on(method, path, Reply(json.dumps(answer).encode()))
+    assert run(*arguments, "-o", "json") == (0, json.dumps(answer) + "\n", "")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,6 @@ def test_limits_are_passed_on(run: Run, service: Service) -> None:
     [
         ({"phase": "active", "result": "active", "serving": True}, "active"),
         ({"phase": "active", "result": "active", "serving": False}, "was active"),
-        ({"phase": "active", "result": "active"}, "active"),
         ({"phase": "starting", "result": None, "serving": False}, "starting"),
         ({"phase": "failed", "result": "restored", "serving": False}, "restored"),
     ],
@@ -284,6 +283,16 @@ def test_status_tells_a_stale_catalog_and_broken_entries(run: Run, service: Serv
     ]
 
 
+def test_names_in_a_list_do_not_command_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output.look, "color", output.Color.always)
+    output.table(("MODELS",), [[["demo", "\x1b]0;owned\x07"]]], "")
+    told = capsys.readouterr().out
+    assert "demo, ]0;owned" in told
+    assert "\x1b]" not in told
+
+
 def test_events_resume_where_they_broke_off(service: Service) -> None:
     """W16 as a client sees it: the second connection asks for what followed the last id."""
     event = b'id: 7\ndata: {"id":"7","event":"e","subject":"s","actor":"a","createdAt":"t"}\n\n'
@@ -294,4 +303,4 @@ def test_events_resume_where_they_broke_off(service: Service) -> None:
         assert follower.stdout.readline() == "t  e  s\n"
         until_sync(lambda: len(service.asked) == 2)
         follower.terminate()
-    assert [asked.headers.get("last-event-id") for asked in service.asked] == [None, "7"]
+    assert [asked.query.get("after") for asked in service.asked] == [None, ["7"]]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from model_manager.cli.client import Client
 from model_manager.cli.quickstart import _with_free_port
 from model_manager.cli.walk import Walk
+from model_manager.client import Client
 from model_manager.errors import ActivationFailed, NotFound, Unavailable
 from model_manager.settings import load
 from model_manager.state.lock import FolderLock

@@ -106,7 +106,7 @@ ANSWERS: dict[str, Any] = {
     "GET /catalog": CATALOG,
     "GET /weights": {"weights": [], "notOurs": []},
     "GET /weights/usage": {"totalBytes": 1, "usedBytes": 1, "availableBytes": 1, "installedBytes": 1, "modelCount": 1},
-    "POST /weights/install": {"job": JOB},
+    "POST /weights/install": Reply({"job": JOB}, 202),
     "GET /jobs": {"jobs": []},
     "GET /slots": {"slots": [SLOT]},
     "GET /slots/a": SLOT,
@@ -114,9 +114,12 @@ ANSWERS: dict[str, Any] = {
     "GET /activations": {"activations": []},
     "PUT /slots/a": ACTIVATION,
     "GET /tokens": {"tokens": []},
+    "POST /tokens": Reply({"name": "a", "token": "secret"}, 201),
+    "POST /catalog/preview": {"status": "success"},
+    "POST /catalog/validate": {"valid": True},
     "GET /settings": {"settings": []},
     "GET /support-bundle": Reply(b"PK", content_type="application/zip"),
-    "POST /models/activate": {"activation": ACTIVATION},
+    "POST /models/activate": Reply({"activation": ACTIVATION}, 202),
     "POST /models/deactivate": {"result": {"action": "deleted", "name": "a"}},
     "GET /activations/forecast": {
         "seconds": None, "bytesToFetch": 0, "installSeconds": 0, "stopSeconds": 0, "startSeconds": None,
@@ -126,8 +129,7 @@ ANSWERS: dict[str, Any] = {
 }  # fmt: skip
 OTHERWISE: dict[str, Any] = ACTIVATION | JOB | {
     "name": "a", "message": "Done", "models": [], "revision": "1", "problems": [], "lines": [], "events": [],
-    "next": "0", "scope": "chat", "expiresAt": None, "token": "secret", "valid": True, "checks": [], "manifest": {},
-    "validation": {"problems": []},
+    "next": "0", "scope": "chat",
 }  # fmt: skip
 
 

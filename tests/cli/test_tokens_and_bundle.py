@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.service import Reply, Service, problem
+from tests.cli.service import Asked, Reply, Service, problem
 
 ISSUED: dict[str, Any] = {
     "id": "t1", "name": "ci", "scope": "chat", "models": ["demo"], "state": "valid", "createdAt": "then",
@@ -94,6 +94,18 @@ def test_nothing_is_overwritten_nor_asked_for(
     assert f"{file} exists already." in err
     assert file.read_text() == "precious"
     assert service.asked == []
+
+
+def test_a_file_that_appears_meanwhile_is_not_overwritten(run: Run, service: Service, tmp_path: Path) -> None:
+    file = tmp_path / "bundle.zip"
+
+    def slow(_: Asked) -> Reply:
+        file.write_text("precious")
+        return Reply(b"PK", content_type="application/zip")
+
+    service.on("GET", "/support-bundle", slow)
+    assert run("support-bundle", "-o", str(file)).code == 1
+    assert file.read_text() == "precious"
 
 
 @pytest.mark.parametrize(

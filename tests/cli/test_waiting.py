@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from model_manager.cli import waiting
-from model_manager.cli.client import Client
-from model_manager.cli.exit_codes import NotReachable
 from model_manager.cli.progress import Lines, describe
 from model_manager.cli.waiting import wait_for_job
+from model_manager.client import Client, NotReachable
+from model_manager.client.types import Activation, JobProgress, JobView
+from tests.cli.answers import complete, told
 from tests.cli.conftest import Run
 from tests.cli.service import Asked, Reply, Service
 from tests.waiting import until_sync
@@ -53,7 +54,6 @@ ACCEPTED = Reply({"status": "accepted", "activation": activation("queued")}, 202
     ("progress", "text"),
     [
         (None, ""),
-        ({}, ""),
         ({"bytesDone": 0, "bytesTotal": 0}, "0 B"),
         ({"bytesDone": 1234}, "1.2 kB"),
         ({"bytesDone": 500, "bytesTotal": 2000}, "25 %, 500 B of 2.0 kB"),
@@ -64,13 +64,13 @@ ACCEPTED = Reply({"status": "accepted", "activation": activation("queued")}, 202
     ],
 )
 def test_progress_in_words(progress: dict[str, Any] | None, text: str) -> None:
-    assert describe(progress) == text
+    assert describe(progress and told(JobProgress, progress)) == text
 
 
 def test_lines_are_few(capsys: pytest.CaptureFixture[str]) -> None:
     with Lines() as shown:
         for done in range(1000):
-            shown.show("installing", {"bytesDone": done, "bytesTotal": 1000})
+            shown.show("installing", told(JobProgress, {"bytesDone": done, "bytesTotal": 1000}))
         shown.show("starting", None)
         shown.show("starting", None)
     assert capsys.readouterr().err.splitlines() == ["installing 0 %, 0 B of 1.0 kB", "starting"]
@@ -145,7 +145,7 @@ def test_json_of_an_install_is_its_job_alone(run: Run, service: Service, argumen
     service.on("GET", "/jobs/j1", halfway(500), done)
     code, out, err = run(*arguments, "-o", "json")
     waited = "--no-wait" not in arguments
-    assert (code, json.loads(out)) == (0, done if waited else job("pending"))
+    assert (code, json.loads(out)) == (0, complete(JobView, done if waited else job("pending")))
     assert ("25 %" in err) == waited
 
 
@@ -203,7 +203,7 @@ def test_json_of_activate_is_the_activation_alone(run: Run, service: Service, wa
     service.on("GET", "/slots/active-llm", slot("active"))
     code, out, err = run("activate", "demo", "-o", "json", "--wait" if waited else "--no-wait")
     expected = activation("active", "active") if waited else activation("queued")
-    assert (code, json.loads(out)) == (0, expected)
+    assert (code, json.loads(out)) == (0, complete(Activation, expected))
     assert err
 
 
@@ -237,7 +237,7 @@ def test_c1_a_service_that_restarts_meanwhile_is_waited_for(capsys: pytest.Captu
             services.append(Service(services[0].port))
             services[2].on("GET", "/jobs/j1", job("completed"))
 
-    assert wait_for_job(Client(services[0].url), "j1", pause)["status"] == "completed"
+    assert wait_for_job(Client(services[0].url), "j1", pause).status == "completed"
     services[2].close()
     assert "Model Manager does not answer; waiting for it to come back." in capsys.readouterr().err
 

@@ -5,12 +5,14 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
 
 import pytest
 
+from model_manager.cli.watching import IDLE
 from tests.cli.service import Asked, Reply, Service, problem
 from tests.waiting import until_sync
 
@@ -50,8 +52,10 @@ def test_an_event_draws_it_again(service: Service) -> None:
         assert program.stdout.readline() == b"one\n"
         until_sync(lambda: service.paths().count("GET /jobs") >= 2)  # once it follows, it looks again
         service.on("GET", "/jobs", jobs("two"))
+        begun = time.monotonic()
         happened.set()
         assert program.stdout.readline() == b"two\n"
+        assert time.monotonic() - begun < IDLE / 2  # because it was told, not because it was time
     happened.set()
 
 

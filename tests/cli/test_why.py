@@ -7,6 +7,8 @@ import pytest
 
 from model_manager.cli.timeline import Step, timeline
 from model_manager.cli.why import next_step
+from model_manager.client.types import HistoryEvent, JobView, Slot
+from tests.cli.answers import told
 from tests.cli.conftest import Run
 from tests.cli.service import Service, problem
 
@@ -67,16 +69,16 @@ PROBLEMS = [
 
 
 def test_the_timeline_of_one_activation() -> None:
-    assert timeline(EVENTS, "a2") == [
+    events = told(list[HistoryEvent], EVENTS)
+    assert timeline(events, "a2") == [
         Step("2026-11-24T08:00:01.000Z", "queued", 1.0),
         Step("2026-11-24T08:00:02.000Z", "installing", 7.0),
         Step("2026-11-24T08:00:09.000Z", "starting", 10.0),
         Step("2026-11-24T08:00:19.000Z", "failed", None, "It ran out of memory."),
     ]
-    assert timeline(EVENTS, "nix") == []
-    assert (
-        timeline([{"event": "model_activated", "metadata": {"activation": "a2"}}, {"event": "x"}], "a2") == []
-    )
+    assert timeline(events, "nix") == []
+    others = [{"event": "model_activated", "metadata": {"activation": "a2"}}, {"event": "x"}]
+    assert timeline(told(list[HistoryEvent], others), "a2") == []
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_the_timeline_of_one_activation() -> None:
     ],
 )
 def test_the_next_step(slot: dict[str, Any], job: dict[str, Any] | None, begins: str) -> None:
-    assert next_step(slot, job).startswith(begins)
+    assert next_step(told(Slot, slot), job and told(JobView, job)).startswith(begins)
 
 
 def answering(service: Service, slot: dict[str, Any]) -> None:

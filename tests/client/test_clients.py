@@ -68,12 +68,12 @@ async def test_a_refusal_has_the_service_s_words(kind: str, house: House) -> Non
 
 @both
 async def test_events_come_as_they_happen_and_go_on_where_one_left(kind: str, house: House) -> None:
+    ask = asking(kind, house.service.url, house.service.token)
     async with asyncio.timeout(20):
-        first = await anext(_events(kind, house, after=0))
-        assert first.id is not None
-        await asking(kind, house.service.url, house.service.token)("activate", id="demo", wait=15)
+        first = await anext(message async for message in _events(kind, house, after=0) if message.data)
+        await ask("activate", id="demo", wait=15)
         async for message in _events(kind, house, after=int(first.id)):
-            assert message.id != first.id
+            assert int(message.id) > int(first.id) or not message.data
             if '"model_activated"' in message.data:
                 break
 
@@ -174,7 +174,7 @@ async def test_tls_trusts_whom_it_is_told_to(kind: str) -> None:
     authority.configure_trust(trusting)
     with answering(HEALTHY, server) as url:
         assert (await asking(kind, url, None, tls=trusting)("healthz")).status == "ok"
-        with pytest.raises(NotReachable, match="TLS"):
+        with pytest.raises(NotReachable, match="not trusted here"):
             await asking(kind, url, None)("healthz")
 
 

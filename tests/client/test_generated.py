@@ -1,6 +1,7 @@
 """The generated part is what the API's description says now."""
 
 import inspect
+import subprocess
 import sys
 
 import pytest
@@ -28,3 +29,12 @@ def test_both_clients_have_every_operation_with_the_same_arguments() -> None:
             assert given == wanted, name
     assert inspect.iscoroutinefunction(AsyncClient.list_models)
     assert not inspect.iscoroutinefunction(Client.list_models)
+
+
+def test_one_client_is_not_waited_for_by_who_uses_the_other() -> None:
+    program = (
+        "import sys; from model_manager.client import Client, calls; calls.healthz(); "
+        "print('asyncio' in sys.modules, 'httptools' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert said == "False False\n"

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from model_manager.gateway import Shortcut, error_response, routes
 from model_manager.http.application import application
@@ -19,6 +20,8 @@ from model_manager.tokens import Keyring
 from tests.relay.upstream import OK, Peer, Talk, Upstream
 
 CHAT = "/v1/chat/completions"
+ORIGINS: tuple[str, ...] = ()
+"""Of pages that may ask."""
 
 
 class Slots(Targets):
@@ -48,6 +51,7 @@ class Gateway:
         self.port, self.slots = port, slots
         self.keyring = Keyring("client-t0ken")
         self.statuses: list[int] = []
+        self.of_application = 0  # requests that came by ASGI
 
     async def connect(self) -> "Client":
         return Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 24))
@@ -148,14 +152,21 @@ async def serving(slots: Slots, **timeouts: float) -> AsyncIterator[Gateway]:
     app = application(
         (),
         version="0",
-        auth=Auth(gateway.keyring, loopback=True),
+        auth=Auth(gateway.keyring, loopback=True, cors_origins=ORIGINS),
         closing=asyncio.Event(),
         others=routes(slots, relay, shortcut=shortcut, **timeouts),
         respond=error_response,
         observe=lambda method, path, status, seconds: gateway.statuses.append(status),
     )
     http: Any = "httptools" if WAY == "any server" else bounded(shortcut=shortcut)
-    config = uvicorn.Config(app, http=http, lifespan="off", log_config=None, access_log=False)
+
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        gateway.of_application += 1
+        await app(scope, receive, send)
+
+    config = uvicorn.Config(
+        counted, http=http, lifespan="off", log_config=None, access_log=False, proxy_headers=False
+    )
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

@@ -8,7 +8,9 @@ from typing import Any, get_args
 
 import pytest
 
+from model_manager.gateway.bodies import MAX_FIELDS
 from model_manager.gateway.passing import Passage
+from model_manager.gateway.room import Room
 from model_manager.relay import Relay
 from tests.gateway.serving import CHAT, Slots, Way, behind, serving
 from tests.relay.upstream import Peer, Talk, Upstream, answering, ever
@@ -137,6 +139,21 @@ async def test_h12a_another_content_type_is_415() -> None:
         assert (answer.status, answer.error["code"]) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("answer", [GOOD, SSE + chunk(b"data: x\n\n") + END], ids=["whole", "stream"])
+async def test_a_page_of_a_listed_origin_can_read_its_answers(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = "https://ui.example.com"
+    monkeypatch.setattr("tests.gateway.serving.ORIGINS", (page,))
+    async with behind(answering(answer)) as (_, gateway):
+        for _ in range(2):
+            passed = await gateway.ask({}, headers={"Origin": page, "Authorization": "Bearer client-t0ken"})
+            assert (passed.status, passed.complete) == (200, True)
+            assert passed.header("access-control-allow-origin") == page
+            assert passed.header("vary") == "Origin"
+            assert [name for name, _ in passed.headers].count("x-request-id") == 1
+
+
 async def test_bodies_beyond_32_mib_are_413() -> None:
     async with behind(answering(GOOD)) as (upstream, gateway):
         limit = 32 * 1024 * 1024
@@ -146,6 +163,24 @@ async def test_bodies_beyond_32_mib_are_413() -> None:
         assert len(body) == limit
         assert (await gateway.ask(body)).status == 200
         assert len(upstream.requests[0].body) == limit + len("served-")
+
+
+async def test_h1a_a_body_for_which_there_is_no_room_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Room.__init__, "__defaults__", (1000,))
+    async with behind(ever) as (upstream, gateway):
+        for _ in range(3):  # what was asked is forgotten
+            assert (await gateway.ask({"input": "x" * 900})).status == 200
+        answer = await gateway.ask({"input": "x" * 1000}, headers={"X-Request-ID": "not-the-short-way"})
+        assert (answer.status, answer.header("retry-after")) == (503, "1")
+        assert len(upstream.requests) == 3
+
+
+async def test_h1a_a_body_that_would_take_long_to_read_is_413() -> None:
+    async with behind(answering(GOOD)) as (upstream, gateway):
+        many = b"".join(b',"k%d":1' % number for number in range(MAX_FIELDS + 1))
+        answer = await gateway.ask(b'{"model":"demo"' + many + b"}")
+        assert (answer.status, answer.error["code"]) == (413, "too_large")
+        assert not upstream.requests
 
 
 async def test_unavailable_models_are_503_with_the_time_to_wait() -> None:
@@ -628,6 +663,32 @@ async def test_w9_a_slow_reader_gets_everything_when_it_goes_on() -> None:
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert len(await client.reader.readexactly(sent + 1_000_000)) == sent + 1_000_000
         client.leave()
+
+
+async def test_w9_who_asks_again_and_again_and_never_reads_is_not_answered_again_and_again() -> None:
+    body = b"x" * 100_000
+    many = b"".join([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body), body])
+
+    async def talk(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.send(many)
+
+    request = b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n{}" % CHAT.encode()
+    async with Upstream(talk) as upstream, serving(Slots(upstream.url)) as gateway:
+        client = await gateway.connect()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for _ in range(20):
+            client.writer.write(request * 10)
+            asked = await at_rest(lambda: len(upstream.requests))
+        assert asked < 150
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        for _ in range(200):
+            head = await client.reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            await client.reader.readexactly(len(body))
+        client.leave()
+        await until(lambda: gateway.slots.busy == 0)
 
 
 async def test_the_path_s_query_goes_nowhere() -> None:

@@ -50,7 +50,6 @@ def test_what_http_asks_for_beside_a_status() -> None:
     assert headers(Unavailable("No.", retry_after=7))["retry-after"] == "7"
     assert headers(MethodNotAllowed("No.", allow=("GET", "HEAD")))["allow"] == "GET, HEAD"
     assert headers(Unauthorized("No."))["www-authenticate"].startswith("Bearer ")
-    assert headers(TooLarge("No."))["connection"] == "close"
 
 
 def test_other_paths_get_problems() -> None:

@@ -100,7 +100,7 @@ async def stream(_: str, query: Paging) -> EventStream | Thing:
             yield Message({"line": "a\nb\u2028c"}, id=number, event="line")
         await asyncio.Event().wait()
 
-    return EventStream(messages(), heartbeat=0.05, stall=0.5)
+    return EventStream(messages(), heartbeat=0.05)
 
 
 ROUTES = [

@@ -113,6 +113,8 @@ def test_u3_the_tokens_that_a_request_presents(
         ([(b"host", b"localhost"), (b"x-forwarded-for", b"192.0.2.1")], False),
         ([(b"host", b"localhost"), (b"forwarded", b"for=192.0.2.1")], False),
         ([(b"host", b"localhost"), (b"x-forwarded-host", b"models.example.com")], False),
+        ([(b"host", b"localhost"), (b"x-real-ip", b"192.0.2.1")], False),
+        ([(b"host", b"localhost"), (b"via", b"1.1 varnish")], False),
     ],
 )
 def test_h5a_whether_it_is_a_program_of_this_machine(headers: list[tuple[bytes, bytes]], local: bool) -> None:

@@ -8,9 +8,11 @@ import httpx2
 
 from model_manager.http.application import application
 from model_manager.http.auth import Auth
+from model_manager.http.connections import Connections
 from model_manager.http.routing import Route
 from model_manager.http.sse import EventStream, Message
 from model_manager.tokens import Keyring
+from tests.http.echo import QUICK
 from tests.http.live import serving
 from tests.waiting import until
 
@@ -80,9 +82,9 @@ class Source:
         finally:
             self.ended.set()
 
-    def app(self, stall: float):  # type: ignore[no-untyped-def]
+    def app(self):  # type: ignore[no-untyped-def]
         async def stream(_: None) -> EventStream:
-            return EventStream(self.messages(), stall=stall)
+            return EventStream(self.messages())
 
         return application(
             [Route("GET", "/stream", stream)],
@@ -94,7 +96,7 @@ class Source:
 
 async def test_w8_a_client_that_leaves_ends_its_source() -> None:
     source = Source(10)
-    async with serving(source.app(stall=60)) as client:
+    async with serving(source.app()) as client:
         async with client.stream("GET", "/stream"):
             await until(lambda: source.sent > 3)
         await asyncio.wait_for(source.ended.wait(), 2)
@@ -102,7 +104,7 @@ async def test_w8_a_client_that_leaves_ends_its_source() -> None:
 
 async def test_w16_a_client_that_reads_nothing_is_cut_and_costs_little() -> None:
     source = Source(100_000)
-    async with serving(source.app(stall=0.3)) as client:
+    async with serving(source.app(), Connections(QUICK)) as client:
         _, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")

@@ -9,6 +9,7 @@ from starlette.types import Message, Scope
 from model_manager.errors import StateError
 from model_manager.web.metrics_history import take_sample
 from tests.house import House
+from tests.waiting import until
 from tests.web.asking import install
 
 Client = httpx2.AsyncClient
@@ -24,13 +25,19 @@ async def scrape(client: Client) -> dict[tuple[str, ...], float]:
     }
 
 
+async def scraped_with(client: Client, name: tuple[str, ...]) -> dict[tuple[str, ...], float] | None:
+    """A scrape in which this has been counted: the loop counts what it did after it was committed."""
+    found = await scrape(client)
+    return found if found[name] else None
+
+
 async def test_a_house_at_work_in_numbers(client: Client, house: House) -> None:
     await house.active("demo")
     status, _ = await house.chat()
     assert status == 200
     broken = await house.ended(await house.activate("broken", "second"))
     assert broken.result == "failed"
-    found = await scrape(client)
+    found = await until(lambda: scraped_with(client, ("model_manager_activations_total", "failed", "second")))
     states = {key[1:]: value for key, value in found.items() if key[0] == "model_manager_slot"}
     assert states == {
         ("active-llm", "desired"): 1, ("active-llm", "serving"): 1, ("active-llm", "as_desired"): 1,

@@ -135,18 +135,18 @@ async def test_a_secret_that_cannot_be_read_does_not_tell_strangers_where_it_lie
 
 
 async def test_the_secret_is_a_setting_whose_file_may_change(tmp_path: Path) -> None:
-    from model_manager.app import _webhook
+    from model_manager.app.assembly import webhook
     from model_manager.settings import load
 
     file = tmp_path / "secret"
     file.write_text("one")
     environ = {"HOME": str(tmp_path), "MODEL_MANAGER_WEBHOOK_SECRET_FILE": str(file)}
-    webhook = _webhook(load({}, environ))
-    assert (webhook.secret(), webhook.ref) == ("one", None)
+    made = webhook(load({}, environ))
+    assert (made.secret(), made.ref) == ("one", None)
     file.write_text("two")
-    assert webhook.secret() == "two"
+    assert made.secret() == "two"
     followed = load({"catalog_url": "https://git.example/c.git", "catalog_ref": "main"}, environ)
-    assert _webhook(followed).ref == "main"
+    assert webhook(followed).ref == "main"
 
 
 OTHERS: tuple[tuple[dict[str, Any], str, int, str, str], ...] = (

@@ -1,8 +1,12 @@
 """Weights and the jobs that bring them."""
 
+from contextlib import suppress
+from typing import Any
+
 import httpx2
 
 from tests.house import House
+from tests.waiting import until
 from tests.web.asking import ended, install, problem
 
 Client = httpx2.AsyncClient
@@ -123,3 +127,26 @@ OUT_OF_BOUNDS = (
 async def test_h10a_bounds_of_every_list(client: Client) -> None:
     for path in OUT_OF_BOUNDS:
         problem(await client.get(path), 422, "unprocessable")
+
+
+async def test_h9a_an_install_that_is_asked_for_again_is_the_same_job(client: Client, house: House) -> None:
+    """Asked twice, and once more by a client that gave up waiting; then without a key, after it is done: a new one."""
+    headers = {"idempotency-key": "install-1"}
+    first = await client.post("/weights/install", json={"id": "demo"}, headers=headers)
+    with suppress(httpx2.TimeoutException):
+        await client.post("/weights/install", json={"id": "demo"}, headers=headers, timeout=0.001)
+
+    async def answered() -> Any:  # unless the one that was given up is still being answered
+        answer = await client.post("/weights/install", json={"id": "demo"}, headers=headers)
+        return answer if answer.status_code != 409 else None
+
+    again = await until(answered)
+    assert again.json()["job"]["id"] == first.json()["job"]["id"]
+    job = await ended(client, first.headers["location"])
+    assert job["status"] == "completed"
+    late = await client.post("/weights/install", json={"id": "demo"}, headers=headers)
+    assert (late.content, late.headers["idempotent-replayed"]) == (first.content, "true")
+    assert len((await client.get("/jobs")).json()["jobs"]) == 1
+    problem(
+        await client.post("/weights/install", json={"id": "pirate"}, headers=headers), 422, "unprocessable"
+    )

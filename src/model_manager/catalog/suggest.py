@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 # difflib takes about 20 µs a word, and the event loop calls this: of a long list, only plausible words are compared.
 _COMPARED = 400
@@ -12,6 +11,8 @@ def close(word: str, words: Iterable[str], count: int = 3) -> list[str]:
     """Up to `count` of `words` that look like `word`, best first; case, `-`, `_` and `.` hardly matter."""
     word = word[:100]
     plain = {candidate: _plain(candidate) for candidate in _plausible(word, list(words))}
+    from difflib import get_close_matches  # only here: few starts have a mistake to explain
+
     matches = get_close_matches(_plain(word), list(dict.fromkeys(plain.values())), n=count, cutoff=0.6)
     found = [candidate for match in matches for candidate, text in plain.items() if text == match]
     return found[:count]

@@ -1,13 +1,14 @@
 """`model-manager activations`: attempts to make a slot serve a model, and how they ended."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import completing, output, records
 from model_manager.cli.command import Session, Watch, listing_command
 from model_manager.cli.group import noun
-from model_manager.cli.options import Limit
+from model_manager.cli.options import Limit, as_given
 from model_manager.cli.records import created
 
 app = noun("activations", "Attempts to serve a model; alone, lists them.")
@@ -21,22 +22,22 @@ ActivationId = Annotated[
 ]  # fmt: skip
 
 
-def state_of(activation: dict[str, Any]) -> str:
+def state_of(activation: "api.types.Activation") -> str:
     """Its result once it has one, its phase until then; `active` only while it serves."""
-    if activation.get("result") == "active" and not activation.get("serving", True):
+    if activation.result == "active" and not activation.serving:
         return "was active"
-    return str(activation.get("result") or activation["phase"])
+    return activation.result or activation.phase
 
 
 COLUMNS: records.Told = (
-    ("ID", "id"), ("SLOT", "slot"), ("MODEL", "modelId"), ("STATE", state_of), ("CREATED", created),
+    ("ID", "id"), ("SLOT", "slot"), ("MODEL", "model_id"), ("STATE", state_of), ("CREATED", created),
     ("REASON", "reason"),
 )  # fmt: skip
 FACTS: records.Told = (
-    ("activation", "id"), ("model", "modelId"), ("slot", "slot"), ("state", state_of), ("reason", "reason"),
-    ("hint", "hint"), ("exit status", "exitCode"), ("catalog", "revision"), ("weights", "weights"),
-    ("job", "jobId"), ("restored by", "restoredBy"), ("asked by", "actor"), ("created", "createdAt"),
-    ("ended", "endedAt"),
+    ("activation", "id"), ("model", "model_id"), ("slot", "slot"), ("state", state_of), ("reason", "reason"),
+    ("hint", "hint"), ("exit status", "exit_code"), ("catalog", "revision"),
+    ("job", "job_id"), ("restored by", "restored_by"), ("asked by", "actor"), ("created", "created_at"),
+    ("ended", "ended_at"),
 )  # fmt: skip
 
 
@@ -67,19 +68,12 @@ def list_activations(
 
     Example: model-manager activations -n 5
     """
-    show_activations(session, "activations", slot=slot, model=model, result=result, limit=limit, watch=watch)
+    call = api.calls.list_activations(slot=slot, model=model, result=as_given(result), limit=limit)
+    show_activations(session, call, watch)
 
 
-def show_activations(session: Session, *path: str, watch: bool, **query: Any) -> None:
-    records.show_list(
-        session,
-        *path,
-        of="activations",
-        told=COLUMNS,
-        empty="Nothing was activated yet.",
-        watch=watch,
-        **query,
-    )
+def show_activations(session: Session, call: "api.Call[api.types.ActivationList]", watch: bool) -> None:
+    records.show_list(session, call, "activations", COLUMNS, "Nothing was activated yet.", watch=watch)
 
 
 @app.command()
@@ -89,11 +83,12 @@ def show(session: Session, activation: ActivationId, watch: Watch = False) -> No
 
     Example: model-manager activations show 5c1f0e9a77b2
     """
-    records.show_one(session, "activations", activation, told=FACTS, beside=print_log_tail, watch=watch)
+    call = api.calls.get_activation(activation)
+    records.show_one(session, call, FACTS, beside=print_log_tail, watch=watch)
 
 
-def print_log_tail(activation: dict[str, Any]) -> None:
-    for line in activation.get("logTail") or ():
+def print_log_tail(activation: "api.types.Activation") -> None:
+    for line in activation.log_tail:
         output.say(f"  | {line}")
 
 
@@ -104,4 +99,5 @@ def cancel(session: Session, activation: ActivationId) -> None:
 
     Example: model-manager activations cancel 5c1f0e9a77b2
     """
-    records.cancel(session, "activations", "Activation", activation)
+    call = api.calls.cancel_activation(activation)
+    session.do(call, lambda _: f"Activation {activation} is cancelled.", lambda _: [activation])

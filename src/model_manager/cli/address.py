@@ -7,16 +7,21 @@ machine's service, or one named on loopback, else the one in the file `token` of
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from model_manager.cli.client import Client, parse_address
 from model_manager.cli.contexts import LOCAL, Context, Contexts
-from model_manager.errors import InvalidRequest
+from model_manager.client import ApiError
+from model_manager.client.address import parse_address
+from model_manager.errors import InvalidRequest, ModelManagerError
 from model_manager.settings import Settings, config_home, load, read_token
 from model_manager.state.lock import held_by
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+TOKEN_HINT = (
+    "Put the token into MODEL_MANAGER_API_TOKEN, a file named by MODEL_MANAGER_API_TOKEN_FILE, or a context "
+    "(`model-manager context add`); on the service's own machine it is the file `token` in the state folder."
+)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -33,8 +38,17 @@ class Place:
     """A service's address, the token for it, and where that came from, in words."""
 
     url: str
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     token_from: str = ""
+
+    def explain(self, error: ModelManagerError) -> None:
+        """Where a refused token came from. The service calls a token a header; here that is a file or a variable."""
+        if not isinstance(error, ApiError):
+            return
+        if error.http_status == 401:
+            error.hint = f"The token is from {self.token_from}." if self.token else TOKEN_HINT
+        elif error.http_status == 403 and self.token:
+            error.hint = f"{error.hint} The token is from {self.token_from}.".strip()
 
 
 def running(state: Path) -> Running | None:
@@ -51,17 +65,11 @@ def running(state: Path) -> Running | None:
     return found if held_by(state) == found.pid else None
 
 
-def connect(url: str | None = None, context: str | None = None, *, patience: float | None = None) -> Client:
-    """A client of the service that is meant. Raises SettingsError, NotFound, Unauthorized or InvalidRequest.
-
-    `patience`: seconds after which an address counts as not answering, by default the client's own.
-    """
-    place = find(url, context)
-    return Client(place.url, place.token, token_from=place.token_from, connect_timeout=patience)
-
-
 def find(url: str | None = None, context: str | None = None) -> Place:
-    """Which service is meant by the flags, the environment, the contexts and the state folder."""
+    """Which service is meant by the flags, the environment, the contexts and the state folder.
+
+    Raises SettingsError, NotFound, Unauthorized or InvalidRequest.
+    """
     if url and context:
         raise InvalidRequest("--url and --context each name a service.", "Give one of them.")
     settings = load()
@@ -102,7 +110,7 @@ def _local(settings: Settings) -> Place:
 def _of(context: Context, settings: Settings) -> Place:
     token = context.token()
     if token is None:
-        return _given(context.url, settings)
+        return _at(context.url, settings)
     return Place(context.url, token, f"{context.token_file}, the token file of context {context.name}")
 
 

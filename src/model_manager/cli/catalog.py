@@ -2,12 +2,13 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import entries, output, records
-from model_manager.cli.command import Debug, Format, Session, Watch, answering_command
+from model_manager.cli.command import Debug, Session, Watch, answering_command
 from model_manager.cli.exit_codes import FAILED, OK
 from model_manager.cli.group import noun
 
@@ -15,22 +16,22 @@ app = noun("catalog", "Where models come from; alone, shows its state.", default
 entries.add_to(app)
 
 
-def _source(catalog: dict[str, Any]) -> str:
-    return f"{catalog['source']} ({catalog['kind']})"
+def _source(catalog: "api.types.CatalogView") -> str:
+    return f"{catalog.source} ({catalog.kind})"
 
 
-def _freshness(catalog: dict[str, Any]) -> str | None:
+def _freshness(catalog: "api.types.CatalogView") -> str | None:
     """Two times: a catalog that has not changed for days may have been looked at a second ago."""
-    if not catalog["loadedAt"]:
+    if not catalog.loaded_at:
         return None
-    looked = output.human_seconds(catalog["ageSeconds"])
-    return f"changed {output.ago(catalog['loadedAt'])}, looked at {looked} ago"
+    looked = output.human_seconds(catalog.age_seconds)
+    return f"changed {output.ago(catalog.loaded_at)}, looked at {looked} ago"
 
 
 FACTS: records.Told = (
     ("source", _source), ("revision", "revision"), ("models", "count"), ("read", _freshness),
-    ("stale since", "staleSince"), ("error", "error"), ("hint", "hint"),
-    ("problems", lambda catalog: len(catalog["problems"]) or None),
+    ("stale since", "stale_since"), ("error", "error"), ("hint", "hint"),
+    ("problems", lambda catalog: len(catalog.problems) or None),
 )  # fmt: skip
 
 
@@ -42,10 +43,10 @@ def status(session: Session, watch: Watch = False) -> None:
     Example: model-manager catalog
     """
 
-    def problems(catalog: dict[str, Any]) -> None:
-        _print_problems(catalog["problems"])
-
-    records.show_one(session, "catalog", told=FACTS, beside=problems, watch=watch)
+    records.show_one(
+        session, api.calls.get_catalog(), FACTS, watch=watch,
+        beside=lambda catalog: _print_problems(catalog.problems),
+    )  # fmt: skip
 
 
 @app.command()
@@ -56,22 +57,22 @@ def problems(session: Session) -> None:
     Example: model-manager catalog problems
     """
 
-    def text(answer: dict[str, Any]) -> None:
-        _print_problems(answer["problems"])
-        if not answer["problems"]:
+    def text(answer: "api.types.Problems") -> None:
+        _print_problems(answer.problems)
+        if not answer.problems:
             output.note("No problems.")
 
-    session.ask(text, "catalog", "problems")
+    session.ask(text, api.calls.catalog_problems())
 
 
-def _print_problems(problems: list[dict[str, Any]]) -> None:
+def _print_problems(problems: "list[api.types.Problem]") -> None:
     from msgspec import convert
 
     from model_manager.catalog.problem import Problem
     from model_manager.catalog.reports import as_text
 
     if problems:
-        output.say(as_text(convert(problems, list[Problem])))
+        output.say(as_text(convert(problems, list[Problem], from_attributes=True)))
 
 
 @app.command()
@@ -81,11 +82,13 @@ def refresh(session: Session) -> None:
 
     Example: model-manager catalog refresh
     """
-    answer = session.client.post("refresh")
-    models = output.count(len(answer["models"]), "model")
-    session.tell(f"{answer['message']}: {models} at commit {answer['revision'][:12]}.", answer)
-    if session.form == Format.text:
-        _print_problems(answer["problems"])
+
+    def text(answer: "api.types.Refreshed") -> None:
+        models = output.count(len(answer.models), "model")
+        output.done(f"{answer.message}: {models} at commit {answer.revision[:12]}.")
+        _print_problems(answer.problems)
+
+    session.ask(text, api.calls.refresh())
 
 
 class Report(StrEnum):

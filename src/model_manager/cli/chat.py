@@ -10,7 +10,7 @@ from model_manager.cli.command import Session, client_command
 from model_manager.cli.conversation import Conversation, first_model
 from model_manager.cli.options import ModelId, Slot, Timeout
 from model_manager.cli.switch import ask_for, finish
-from model_manager.errors import InvalidRequest
+from model_manager.errors import InvalidRequest, ModelManagerError
 
 HELP = """\
 /clear   forget what was said
@@ -45,7 +45,7 @@ def chat(
 
     Example: echo "hello" | model-manager chat
     """
-    _converse(Conversation(session.client, model or first_model(session.client), system), _piped())
+    _converse(session, Conversation(session.client, model or first_model(session.client), system), _piped())
 
 
 @client_command
@@ -64,7 +64,7 @@ def run(
     said = " ".join(prompt or []) or _piped()  # before anything is switched for it
     activation = ask_for(session, model, slot)
     finish(session, activation, timeout)
-    _converse(Conversation(session.client, slot or activation["modelId"], system), said)
+    _converse(session, Conversation(session.client, slot or activation.model_id, system), said)
 
 
 def _piped() -> str | None:
@@ -85,16 +85,16 @@ def _piped() -> str | None:
     return said
 
 
-def _converse(conversation: Conversation, said: str | None) -> None:
+def _converse(session: Session, conversation: Conversation, said: str | None) -> None:
     if said is None:
-        _talk(conversation)
+        _talk(session, conversation)
         return
     for piece in conversation.ask(said):
         _write(piece)
     _write("\n")
 
 
-def _talk(conversation: Conversation) -> None:
+def _talk(session: Session, conversation: Conversation) -> None:
     """The interactive loop. Ctrl-C stops an answer, and at the prompt it leaves."""
     import readline  # noqa: F401  (gives `input` its line editing and history)
 
@@ -112,12 +112,10 @@ def _talk(conversation: Conversation) -> None:
         elif said in ("/help", "/?"):
             output.note(HELP)
         elif said:
-            _answer(conversation, said)
+            _answer(session, conversation, said)
 
 
-def _answer(conversation: Conversation, said: str) -> None:
-    from model_manager.errors import ModelManagerError
-
+def _answer(session: Session, conversation: Conversation, said: str) -> None:
     try:
         for piece in conversation.ask(said):
             _write(piece)
@@ -125,6 +123,7 @@ def _answer(conversation: Conversation, said: str) -> None:
         output.note("\n(stopped)")
     except ModelManagerError as error:  # the conversation outlives one failed answer
         output.note("")
+        session.place.explain(error)
         output.fail(error)
     _write("\n")
 

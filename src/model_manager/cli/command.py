@@ -5,16 +5,20 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import output
 from model_manager.cli.completing import context_names
 from model_manager.cli.output import Color, look
+from model_manager.errors import ModelManagerError
 
 if TYPE_CHECKING:  # imported when a command runs: the help has to be there at once
-    from model_manager.cli.client import Client
+    from model_manager.cli.address import Place
+
+T = TypeVar("T")
 
 
 class Format(StrEnum):
@@ -53,9 +57,6 @@ Debug = Annotated[
 ]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Show it again whenever something happens.")]
 
-Text = Callable[[Any], None]
-Ids = Callable[[Any], Iterable[str]]
-
 
 @dataclass(frozen=True)
 class LocalSession:
@@ -77,38 +78,51 @@ class LocalSession:
 
     def tell(self, sentence: str, answer: Any, *ids: str) -> None:
         """Say what was done; or the answer to it, or the id of what it was done to, as was asked for."""
-        self.show(answer, lambda: None if look.quiet else output.say(sentence), lambda: ids)
+        self.show(answer, lambda: output.done(sentence), lambda: ids)
 
 
 @dataclass(frozen=True)
 class Session(LocalSession):
-    """One command's conversation with the service."""
+    """One command's conversation with the service at `place`."""
 
-    client: "Client"
+    client: "api.Client"
+    place: "Place"
 
-    def ask(self, text: Text, *path: str, ids: Ids = lambda _: (), watch: bool = False, **query: Any) -> None:
-        """Read a path and print it: the API's own JSON where that was asked for; again and again with `watch`."""
+    def ask(
+        self, text: Callable[[T], None], call: "api.Call[T]", ids: Callable[[T], Iterable[str]] = lambda _: (),
+        watch: bool = False,
+    ) -> int:  # fmt: skip
+        """Make a call and print its answer: the API's own JSON where that was asked for; again and again with `watch`.
 
-        def draw() -> None:
-            body = self.client.body("GET", *path, **query)
-            if self.form == Format.json:
-                output.raw_json(body)
-                return
-            import json
+        Returns the answer's HTTP status.
+        """
 
-            answer = json.loads(body)
-            self.show(answer, lambda: text(answer), lambda: ids(answer))
+        def draw() -> int:
+            status, body = self.client.raw(call)
+            if self.form in (Format.json, Format.yaml):
+                plain = call.untyped.answer(status, body, self.client.url)
+                output.raw_json(body) if self.form == Format.json else output.as_yaml(plain)
+            else:
+                answer = call.answer(status, body, self.client.url)
+                self.show(answer, lambda: text(answer), lambda: ids(answer))
+            return status
 
         if watch:
             from model_manager.cli.watching import watch as again
 
             again(self.client, draw)
-        draw()
+        return draw()
+
+    def do(
+        self, call: "api.Call[T]", sentence: Callable[[T], str], ids: Callable[[T], Iterable[str]]
+    ) -> None:
+        """Make a call that changes something, and say what was done."""
+        self.ask(lambda answer: output.done(sentence(answer)), call, ids)
 
 
-def each(of: str, key: str = "id") -> Ids:
+def each(of: str, key: str = "id") -> Callable[[Any], list[str]]:
     """The ids in an answer whose list is called `of`."""
-    return lambda answer: [one[key] for one in answer[of]]
+    return lambda answer: [getattr(one, key) for one in getattr(answer, of)]
 
 
 def client_command(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,10 +154,15 @@ def local_command(*, names: bool = False) -> Callable[[Callable[..., Any]], Call
 
 def _asking(function: Callable[..., Any], formats: type[StrEnum] | None) -> Callable[..., Any]:
     def start(form: str, values: dict[str, Any]) -> Any:
-        from model_manager.cli.address import connect
+        from model_manager.cli.address import find
 
-        client = connect(values.pop("url"), values.pop("context"))
-        return function(Session(form, client), **values)
+        place = find(values.pop("url"), values.pop("context"))
+        session = Session(form, api.Client(place.url, place.token), place)
+        try:
+            return function(session, **values)
+        except ModelManagerError as error:
+            place.explain(error)
+            raise
 
     options = [_form(formats, "the API's answer")] if formats else []
     return _extended(

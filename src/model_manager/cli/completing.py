@@ -3,16 +3,18 @@
 Whatever goes wrong here, a person is in the middle of a line: then there is nothing to complete, and no word about it.
 """
 
+import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from model_manager.cli.client import Client
+from model_manager import client as api
 
 PATIENCE = 0.6
 """Seconds for the whole look-up, so that with the program's own start the answer is there within one."""
+
+_PLAIN = re.compile(r"[\w.:/@+][\w.:/@+-]*", re.ASCII)
+"""Names that are offered. Shells read what they offer again, zsh as code: a service could have commands run."""
 
 
 def context_names(incomplete: str) -> list[str]:
@@ -29,38 +31,35 @@ def context_names(incomplete: str) -> list[str]:
 def models(ctx: typer.Context, incomplete: str) -> list[str]:
     """Ids and aliases."""
 
-    def read(client: "Client") -> list[str]:
-        found = client.get("models")
-        return [name for model in found for name in (model["id"], *(model.get("aliases") or ()))]
+    def read(client: "api.Client") -> list[str]:
+        return [name for model in client.list_models() for name in (model.id, *model.aliases)]
 
     return _looked_up(ctx, incomplete, read)
 
 
 def slots(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _looked_up(ctx, incomplete, lambda client: _each(client.get("slots")["slots"], "name"))
+    return _looked_up(ctx, incomplete, lambda client: [slot.name for slot in client.list_slots().slots])
 
 
 def jobs(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _looked_up(ctx, incomplete, lambda client: _each(client.get("jobs")["jobs"], "id"))
+    return _looked_up(ctx, incomplete, lambda client: [job.id for job in client.list_jobs().jobs])
 
 
 def activations(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _looked_up(ctx, incomplete, lambda client: _each(client.get("activations")["activations"], "id"))
+    return _looked_up(
+        ctx, incomplete, lambda client: [one.id for one in client.list_activations().activations]
+    )
 
 
 def weights(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _looked_up(ctx, incomplete, lambda client: _each(client.get("weights")["weights"], "name"))
+    return _looked_up(ctx, incomplete, lambda client: [one.name for one in client.list_weights().weights])
 
 
 def tokens(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _looked_up(ctx, incomplete, lambda client: _each(client.get("tokens")["tokens"], "name"))
+    return _looked_up(ctx, incomplete, lambda client: [one.name for one in client.list_tokens().tokens])
 
 
-def _each(things: list[dict[str, Any]], key: str) -> list[str]:
-    return [str(thing[key]) for thing in things]
-
-
-def _looked_up(ctx: typer.Context, incomplete: str, read: Callable[["Client"], list[str]]) -> list[str]:
+def _looked_up(ctx: typer.Context, incomplete: str, read: Callable[["api.Client"], list[str]]) -> list[str]:
     """What the service that the line names knows of. In a thread, since a name server may keep one waiting for long."""
     import threading
 
@@ -68,10 +67,11 @@ def _looked_up(ctx: typer.Context, incomplete: str, read: Callable[["Client"], l
 
     def look() -> None:
         try:
-            from model_manager.cli.address import connect
+            from model_manager.cli.address import find
 
-            client = connect(ctx.params.get("url"), ctx.params.get("context"), patience=PATIENCE)
-            found.extend(name for name in read(client) if name.startswith(incomplete))
+            place = find(ctx.params.get("url"), ctx.params.get("context"))
+            names = read(api.Client(place.url, place.token))
+            found.extend(name for name in names if name.startswith(incomplete) and _PLAIN.fullmatch(name))
         except Exception:
             pass
 

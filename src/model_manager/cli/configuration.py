@@ -2,6 +2,7 @@
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import records
 from model_manager.cli.command import Session, listing_command
 
@@ -18,6 +19,5 @@ def settings(session: Session) -> None:
 
     Example: model-manager settings
     """
-    records.show_list(
-        session, "settings", of="settings", told=COLUMNS, key="name", empty="There are no settings."
-    )
+    call = api.calls.list_settings()
+    records.show_list(session, call, "settings", COLUMNS, "There are no settings.", key="name")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_manager.cli.client import parse_address
+from model_manager.client.address import parse_address
 from model_manager.errors import Conflict, InvalidRequest, NotFound, SettingsError, Unauthorized
 
 LOCAL = "local"

@@ -1,14 +1,12 @@
 """One conversation with a model through `/v1/chat/completions`, streamed."""
 
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import Any
 
-from model_manager.cli.sse import messages
+from model_manager import client as api
 from model_manager.errors import NotFound, Unavailable, UpstreamError
-
-if TYPE_CHECKING:
-    from model_manager.cli.client import Client
 
 FIRST_TOKEN_TIMEOUT = 300.0
 """Seconds: a big model on a small machine reads a long prompt for minutes."""
@@ -17,7 +15,7 @@ FIRST_TOKEN_TIMEOUT = 300.0
 class Conversation:
     """What was said so far, and the model that hears it."""
 
-    def __init__(self, client: "Client", model: str, system: str | None = None) -> None:
+    def __init__(self, client: "api.Client", model: str, system: str | None = None) -> None:
         self.model = model
         self._client = client
         self._start = [{"role": "system", "content": system}] if system else []
@@ -33,17 +31,12 @@ class Conversation:
         """
         question = {"role": "user", "content": text}
         payload = {"model": self.model, "messages": [*self._said, question], "stream": True}
+        call = api.Call[Any](
+            method="POST", path=("v1", "chat", "completions"), returns={200: Any}, payload=payload
+        )
         answer = ""
-        with self._client.stream(
-            "POST",
-            "v1",
-            "chat",
-            "completions",
-            payload=payload,
-            headers={"Accept": "text/event-stream"},
-            timeout=FIRST_TOKEN_TIMEOUT,
-        ) as response:
-            for chunk in _chunks(response):
+        with closing(self._client.stream(call, timeout=FIRST_TOKEN_TIMEOUT)) as stream:
+            for chunk in _chunks(stream):
                 piece = _content(chunk)
                 answer += piece
                 if piece:
@@ -51,14 +44,15 @@ class Conversation:
         self._said += [question, {"role": "assistant", "content": answer}]
 
 
-def first_model(client: "Client") -> str:
+def first_model(client: "api.Client") -> str:
     """The id of the model that serves. Raises Unavailable while one is on its way, else NotFound."""
-    for model in client.get("v1", "models")["data"]:
+    serving = api.Call[dict[str, Any]](method="GET", path=("v1", "models"), returns={200: dict[str, Any]})
+    for model in client.send(serving)["data"]:
         return str(model.get("root") or model["id"])
-    for slot in client.get("slots")["slots"]:
-        if slot["desired"] and slot["state"] != "failed":
+    for slot in client.list_slots().slots:
+        if slot.desired and slot.state != "failed":
             raise Unavailable(
-                f"{slot['desired']['modelId']} is on its way ({slot['state']}) and does not answer yet.",
+                f"{slot.desired.model_id} is on its way ({slot.state}) and does not answer yet.",
                 "`model-manager status` shows when it does.",
             )
     raise NotFound(
@@ -66,8 +60,8 @@ def first_model(client: "Client") -> str:
     )
 
 
-def _chunks(lines: Any) -> Iterator[dict[str, Any]]:
-    for message in messages(lines):
+def _chunks(stream: "Iterable[api.Message]") -> Iterator[dict[str, Any]]:
+    for message in stream:
         if message.data == "[DONE]":
             return
         if not message.data:

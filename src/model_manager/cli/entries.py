@@ -1,16 +1,20 @@
 """`catalog preview` and `catalog validate`: what the service would make of an entry that is in no catalog yet."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import output, records
 from model_manager.cli.command import Session, answering_command
-from model_manager.cli.exit_codes import FAILED, OK, Problem
+from model_manager.cli.exit_codes import FAILED, OK
 from model_manager.cli.options import Slot
 from model_manager.errors import InvalidRequest
+
+T = TypeVar("T")
 
 EntryFile = Annotated[Path, typer.Argument(metavar="FILE", help="A catalog entry (JSON).")]
 
@@ -28,13 +32,12 @@ def preview(session: Session, file: EntryFile, slot: Slot = None) -> None:
 
     Example: model-manager catalog preview models/mine.json
     """
-    answer = session.client.post("catalog", "preview", payload=_read(file), slot=slot)
 
-    def text() -> None:
-        _print_problems(file, answer["validation"], output.note)
-        output.say(json.dumps(answer["manifest"], indent=2, ensure_ascii=False))
+    def text(answer: "api.types.Preview") -> None:
+        _print_problems(file, answer.validation, output.note)
+        output.say(json.dumps(answer.manifest, indent=2, ensure_ascii=False))
 
-    session.show(answer, text)
+    session.ask(text, _about(file, api.calls.preview_entry(id="", slot=slot)))
 
 
 @answering_command
@@ -43,20 +46,21 @@ def validate(session: Session, file: EntryFile, slot: Slot = None) -> int:
 
     Example: model-manager catalog validate models/mine.json
     """
-    try:
-        found = session.client.post("catalog", "validate", payload=_read(file), slot=slot)
-    except Problem as error:
-        if error.http_status != 400 or "checks" not in (error.answer or ()):
-            raise
-        found = error.answer
 
-    def text() -> None:
-        _print_problems(file, found, output.say)
-        records.print_table(CHECKS, found["checks"], "")
-        output.note("It could be served." if found["valid"] else "It could not be served as it is.")
+    def text(answer: "api.types.Validation") -> None:
+        _print_problems(file, answer, output.say)
+        records.print_table(CHECKS, answer.checks, "")
+        output.note("It could be served." if answer.valid else "It could not be served as it is.")
 
-    session.show(found, text)
-    return OK if found["valid"] else FAILED
+    status = session.ask(text, _about(file, api.calls.validate_entry(id="", slot=slot)))
+    return OK if status == 200 else FAILED
+
+
+def _about(file: Path, call: "api.Call[T]") -> "api.Call[T]":
+    """The call with the file as it is: what is wrong in it is for the service to say."""
+    from msgspec.structs import replace
+
+    return replace(call, payload=_read(file))
 
 
 def _read(file: Path) -> Any:
@@ -70,7 +74,7 @@ def _read(file: Path) -> Any:
         ) from error
 
 
-def _print_problems(file: Path, validation: dict[str, Any], say: Any) -> None:
-    for problem in validation["problems"]:
-        field = f"{problem['field']}: " if problem["field"] else ""
-        say(f"{file}: {problem['severity']}: {field}{problem['message']}")
+def _print_problems(file: Path, validation: "api.types.Validation", say: Callable[[str], None]) -> None:
+    for problem in validation.problems:
+        field = f"{problem.field}: " if problem.field else ""
+        say(f"{file}: {problem.severity}: {field}{problem.message}")

@@ -13,8 +13,6 @@
 | 130 | interrupted by Ctrl-C |
 """
 
-from typing import Any
-
 from model_manager.errors import (
     Forbidden,
     InvalidRequest,
@@ -43,27 +41,10 @@ _BY_ERROR: tuple[tuple[type[ModelManagerError], int], ...] = (
 )
 
 
-class NotReachable(ModelManagerError):
-    """No service answers at the address."""
-
-    code = "not_reachable"
-
-
 class TimedOut(ModelManagerError):
     """What was waited for has not ended within `--timeout`."""
 
     code = "timed_out"
-
-
-class Problem(ModelManagerError):
-    """The service's own refusal (problem+json): `http_status` is its HTTP status, `answer` all that it said."""
-
-    def __init__(
-        self, sentence: str, hint: str = "", *, http_status: int, problem_code: str = "", answer: Any = None
-    ) -> None:
-        super().__init__(sentence, hint, code=problem_code)
-        self.http_status = http_status
-        self.answer = answer
 
 
 _BY_STATUS = {400: USAGE, 401: UNAUTHORIZED, 403: UNAUTHORIZED, 404: NOT_FOUND}
@@ -71,10 +52,12 @@ _BY_STATUS = {400: USAGE, 401: UNAUTHORIZED, 403: UNAUTHORIZED, 404: NOT_FOUND}
 
 def exit_code(error: ModelManagerError) -> int:
     """The exit code that tells a script what kind of failure this was."""
+    from model_manager.client import ApiError, NotReachable  # the help can do without
+
     if isinstance(error, NotReachable):
         return NOT_REACHABLE
     if isinstance(error, TimedOut):
         return TIMED_OUT
-    if isinstance(error, Problem):
+    if isinstance(error, ApiError):
         return _BY_STATUS.get(error.http_status, FAILED)
     return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), FAILED)

@@ -2,8 +2,10 @@
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import output
 from model_manager.cli.command import Session, answering_command
+from model_manager.cli.exit_codes import FAILED, OK
 
 
 def add_to(app: typer.Typer) -> None:
@@ -11,9 +13,15 @@ def add_to(app: typer.Typer) -> None:
 
 
 @answering_command
-def health(session: Session) -> None:
+def health(session: Session) -> int:
     """Ask whether the service can do its work; exit code 1 if not.
 
     Example: until model-manager health -q; do sleep 1; done
     """
-    session.ask(lambda answer: output.say(answer["status"]), "readyz")
+
+    def text(answer: "api.types.Readiness") -> None:
+        output.say(answer.status)
+        for reason in answer.reasons:
+            output.say(f"  {reason}")
+
+    return OK if session.ask(text, api.calls.readyz()) == 200 else FAILED

@@ -9,12 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import output, records
 from model_manager.cli.command import Format, Session, Watch, answering_command, listing_command
-from model_manager.cli.exit_codes import NotReachable
 from model_manager.cli.options import Limit, seconds
 from model_manager.cli.progress import describe
-from model_manager.cli.sse import Message, messages
 
 RECONNECT_AFTER = 1.0
 """Seconds between two attempts to follow again after the stream broke off."""
@@ -57,8 +56,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 COLUMNS: records.Told = (
-    ("TIME", "createdAt"), ("EVENT", "event"), ("SUBJECT", lambda e: e.get("modelId") or e["subject"]),
-    ("BY", "actor"), ("DETAILS", lambda e: _short(e.get("metadata"))),
+    ("TIME", "created_at"), ("EVENT", "event"), ("SUBJECT", lambda e: e.model_id or e.subject),
+    ("BY", "actor"), ("DETAILS", lambda e: _short(e.metadata)),
 )  # fmt: skip
 
 
@@ -83,10 +82,8 @@ def history(
 
     Example: model-manager history -n 50 --since 1h
     """
-    records.show_list(
-        session, "history", of="events", told=COLUMNS, empty="Nothing has happened yet.", watch=watch,
-        limit=limit, event=kind, subject=subject, actor=actor, since=since,
-    )  # fmt: skip
+    call = api.calls.get_history(limit=limit, event=kind, subject=subject, actor=actor, since=since)
+    records.show_list(session, call, "events", COLUMNS, "Nothing has happened yet.", watch=watch)
 
 
 @answering_command
@@ -102,58 +99,58 @@ def events(
     """
     last_id = _after(session, since)
     if not follow:
-        for event in _stored(session, last_id or "0"):
-            _show(session, Message("message", json.dumps(event)), kind)
+        import msgspec
+
+        for event in _stored(session, last_id or 0):
+            _show(session, api.Message("message", msgspec.json.encode(event).decode()), kind)
         return
     while True:
         last_id = _follow(session, last_id, kind)
         time.sleep(RECONNECT_AFTER)
 
 
-def _after(session: Session, since: str | None) -> str | None:
+def _after(session: Session, since: str | None) -> int | None:
     """The id of the last event before that time."""
     if since is None or since.isdigit():
-        return since
+        return None if since is None else int(since)
     oldest = cursor = None
     while True:
-        page = session.client.get("history", since=since, limit=PAGE, cursor=cursor)
-        oldest = page["events"][-1]["id"] if page["events"] else oldest
-        cursor = page.get("next")
+        page = session.client.get_history(since=since, limit=PAGE, cursor=cursor)
+        oldest = page.events[-1].id if page.events else oldest
+        cursor = page.next
         if cursor is None:
             break
     if oldest is not None:
-        return str(int(oldest) - 1)
-    newest = session.client.get("history", limit=1)["events"]
-    return str(newest[0]["id"]) if newest else "0"
+        return int(oldest) - 1
+    newest = session.client.get_history(limit=1).events
+    return int(newest[0].id) if newest else 0
 
 
-def _stored(session: Session, after: str) -> Iterator[dict[str, Any]]:
+def _stored(session: Session, after: int) -> "Iterator[api.types.HistoryEvent]":
     """Events, oldest first, up to now."""
     while True:
-        page = session.client.get("events", after=after, limit=PAGE)
-        yield from page["events"]
-        if len(page["events"]) < PAGE:
+        page = session.client.get_events(after=after, limit=PAGE)
+        yield from page.events
+        if len(page.events) < PAGE:
             return
-        after = page["next"]
+        after = int(page.next)
 
 
-def _follow(session: Session, last_id: str | None, kinds: list[str] | None) -> str | None:
+def _follow(session: Session, last_id: int | None, kinds: list[str] | None) -> int | None:
     """Print events until the stream ends; the id to resume after."""
-    headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
     try:
-        with session.client.stream("GET", "events", headers=headers) as answer:
-            for message in messages(answer):
-                last_id = message.id or last_id
-                if message.data:
-                    _show(session, message, kinds)
-    except NotReachable as error:
+        for message in session.client.events(last_id):
+            last_id = int(message.id) if message.id else last_id
+            if message.data:
+                _show(session, message, kinds)
+    except api.NotReachable as error:
         if last_id is None:
             raise
         output.note(f"{error.sentence} Trying again.")
     return last_id
 
 
-def _show(session: Session, message: Message, kinds: list[str] | None) -> None:
+def _show(session: Session, message: "api.Message", kinds: list[str] | None) -> None:
     data = json.loads(message.data)
     if kinds and (data.get("event") or message.event) not in kinds:
         return
@@ -168,11 +165,20 @@ def _show(session: Session, message: Message, kinds: list[str] | None) -> None:
 
 def _line(event: str, data: dict[str, Any]) -> str:
     if event == "progress":
-        return f"  {data['kind']} {data['subject']}: {describe(data['data']) or _short(data['data'])}"
+        return f"  {data['kind']} {data['subject']}: {_progress(data['data'])}"
     if event == "gap":
         return f"(some events after {data['after']} were missed; `model-manager history` has them)"
     subject = data.get("modelId") or data["subject"]
     return f"{data['createdAt']}  {data['event']}  {subject}  {_short(data.get('metadata'))}".rstrip()
+
+
+def _progress(facts: Any) -> str:
+    import msgspec
+
+    try:
+        return describe(msgspec.convert(facts, api.types.JobProgress))
+    except msgspec.ValidationError:  # not of bytes
+        return _short(facts)
 
 
 def _short(facts: Any) -> str:

@@ -1,13 +1,14 @@
 """`model-manager jobs`: long work with progress."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import completing, output, records
 from model_manager.cli.command import Session, Watch, answering_command, listing_command
 from model_manager.cli.group import noun
-from model_manager.cli.options import Limit, Lines, Timeout
+from model_manager.cli.options import Limit, Lines, Timeout, as_given
 from model_manager.cli.records import created
 from model_manager.cli.waiting import progress_text, subject, wait_for_job
 
@@ -21,8 +22,8 @@ JobId = Annotated[
 ]
 
 
-def _where_the_log_is(job: dict[str, Any]) -> str | None:
-    return f"`model-manager jobs log {job['id']}`" if job["status"] == "failed" else None
+def _where_the_log_is(job: "api.types.JobView") -> str | None:
+    return f"`model-manager jobs log {job.id}`" if job.status == "failed" else None
 
 
 COLUMNS: records.Told = (
@@ -31,7 +32,7 @@ COLUMNS: records.Told = (
 )  # fmt: skip
 FACTS: records.Told = (
     ("job", "id"), ("work", "type"), ("on", subject), ("status", "status"), ("progress", progress_text),
-    ("attempts", "attempts"), ("created", "createdAt"), ("updated", "updatedAt"), ("error", "error"),
+    ("attempts", "attempts"), ("created", "created_at"), ("updated", "updated_at"), ("error", "error"),
     ("hint", "hint"), ("log", _where_the_log_is),
 )  # fmt: skip
 
@@ -51,10 +52,8 @@ def list_jobs(
 
     Example: model-manager jobs -n 5
     """
-    records.show_list(
-        session, "jobs", of="jobs", told=COLUMNS, empty="There are no jobs yet.", watch=watch,
-        status=status, limit=limit,
-    )  # fmt: skip
+    call = api.calls.list_jobs(status=as_given(status), limit=limit)
+    records.show_list(session, call, "jobs", COLUMNS, "There are no jobs yet.", watch=watch)
 
 
 @app.command()
@@ -64,7 +63,7 @@ def show(session: Session, job: JobId, watch: Watch = False) -> None:
 
     Example: model-manager jobs show 3f0c9a41be7d2258
     """
-    records.show_one(session, "jobs", job, told=FACTS, watch=watch)
+    records.show_one(session, api.calls.get_job(job), FACTS, watch=watch)
 
 
 @app.command()
@@ -74,7 +73,12 @@ def cancel(session: Session, job: JobId) -> None:
 
     Example: model-manager jobs cancel 3f0c9a41be7d2258
     """
-    records.cancel(session, "jobs", "Job", job)
+
+    def sentence(now: "api.types.JobView") -> str:
+        # One with a worker takes a moment to end.
+        return f"Job {job} is {'being cancelled' if now.cancelling else 'cancelled'}."
+
+    session.do(api.calls.cancel_job(job), sentence, lambda _: [job])
 
 
 @app.command()
@@ -89,10 +93,12 @@ def retry(
 
     Example: model-manager jobs retry 3f0c9a41be7d2258 --wait
     """
-    again = session.client.post("jobs", job, "retry")
-    if wait:
-        again = wait_for_job(session.client, again["id"], timeout=timeout)
-    session.tell(f"Job {again['id']} is {again['status']}.", again, again["id"])
+    call = api.calls.retry_job(job)
+    if not wait:
+        session.do(call, lambda again: f"Job {again.id} is {again.status}.", lambda again: [again.id])
+        return
+    done = wait_for_job(session.client, session.client.send(call).id, timeout=timeout)
+    session.tell(f"Job {done.id} is {done.status}.", done, done.id)
 
 
 @app.command()
@@ -113,10 +119,10 @@ def log(session: Session, job: JobId, lines: Lines = 200) -> None:
     Example: model-manager jobs log 3f0c9a41be7d2258
     """
 
-    def text(answer: dict[str, Any]) -> None:
-        for line in answer["lines"]:
+    def text(answer: "api.types.JobLog") -> None:
+        for line in answer.lines:
             output.say(line)
-        if not answer["lines"]:
+        if not answer.lines:
             output.note(f"Job {job} has logged nothing.")
 
-    session.ask(text, "jobs", job, "logs", lines=lines)
+    session.ask(text, api.calls.job_log(job, lines=lines))

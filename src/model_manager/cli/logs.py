@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import completing, output
 from model_manager.cli.command import Session, client_command
 from model_manager.cli.options import Lines
-from model_manager.cli.sse import messages
 
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")]
 
@@ -40,16 +40,14 @@ def logs(
 
 def first_slot(session: Session) -> str:
     """The default slot comes first."""
-    return str(session.client.get("slots")["slots"][0]["name"])
+    return session.client.list_slots().slots[0].name
 
 
 def show_log(session: Session, slot: str, follow: bool, lines: int) -> None:
     """The last lines, and with `follow` those that come, until Ctrl-C."""
     if not follow:
-        for line in session.client.get("slots", slot, "logs", lines=lines)["lines"]:
+        for line in session.client.slot_logs(slot, lines=lines).lines:
             output.say(line)
         return
-    accept = {"Accept": "text/event-stream"}
-    with session.client.stream("GET", "slots", slot, "logs", headers=accept, lines=lines) as answer:
-        for message in messages(answer):
-            output.say(json.loads(message.data)["line"])
+    for message in session.client.stream(api.calls.slot_logs(slot, lines=lines)):
+        output.say(json.loads(message.data)["line"])

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import output
 from model_manager.cli.command import Session, Watch, answering_command
 from model_manager.cli.options import seconds
@@ -28,17 +29,17 @@ def _milliseconds(value: float) -> str:
 
 
 ROWS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("requests / s", "requestsPerSecond", _plain),
-    ("errors / s", "errorsPerSecond", _plain),
-    ("model requests / s", "gatewayRequestsPerSecond", _plain),
-    ("tokens / s", "gatewayTokensPerSecond", _plain),
-    ("answer, median", "gatewayP50Seconds", _milliseconds),
-    ("answer, 95 %", "gatewayP95Seconds", _milliseconds),
-    ("in flight", "inFlight", _plain),
-    ("jobs running", "jobsRunning", _plain),
-    ("weights", "weightsBytes", human_size),
-    ("disk free", "diskAvailableBytes", human_size),
-    ("memory", "memoryBytes", human_size),
+    ("requests / s", "requests_per_second", _plain),
+    ("errors / s", "errors_per_second", _plain),
+    ("model requests / s", "gateway_requests_per_second", _plain),
+    ("tokens / s", "gateway_tokens_per_second", _plain),
+    ("answer, median", "gateway_p50_seconds", _milliseconds),
+    ("answer, 95 %", "gateway_p95_seconds", _milliseconds),
+    ("in flight", "in_flight", _plain),
+    ("jobs running", "jobs_running", _plain),
+    ("weights", "weights_bytes", human_size),
+    ("disk free", "disk_available_bytes", human_size),
+    ("memory", "memory_bytes", human_size),
 )
 
 
@@ -66,14 +67,15 @@ def metrics(
     Example: model-manager metrics --since 1h
     """
 
-    def text(told: dict[str, Any]) -> None:
-        if not told["time"]:
+    def text(told: "api.types.MetricsHistory") -> None:
+        if not told.time:
             output.note("There are no samples yet; the first comes half a minute after the start.")
             return
-        rows = [(name, *_row(told[field], shown)) for name, field, shown in ROWS]
-        output.table(("NUMBER", "NOW", "LEAST", "MOST", _span(told["time"])), rows, "")
+        rows = [(name, *_row(getattr(told, field), shown)) for name, field, shown in ROWS]
+        output.table(("NUMBER", "NOW", "LEAST", "MOST", _span(told.time)), rows, "")
 
-    session.ask(text, "metrics", "history", since=None if since is None else time.time() - since, watch=watch)
+    call = api.calls.metrics_history(since=None if since is None else time.time() - since)
+    session.ask(text, call, watch=watch)
 
 
 def _row(numbers: Numbers, shown: Callable[[float], str]) -> tuple[str, ...]:

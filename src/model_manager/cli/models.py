@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import output
 from model_manager.cli.command import Session, Watch, answering_command, listing_command
 from model_manager.cli.group import noun
-from model_manager.cli.options import ModelId, Slot
+from model_manager.cli.options import ModelId, Slot, as_given
 
 app = noun("models", "What the catalog offers; alone, lists it.")
 
@@ -34,36 +35,26 @@ def list_models(
     Example: model-manager models
     """
 
-    def text(models: list[dict[str, Any]]) -> None:
+    def text(models: "list[api.types.ModelSummary]") -> None:
         active = _slots_by_model(session)
-        installed = {w["entry"] for w in session.client.get("weights")["weights"]} | active.keys()
+        installed = {weights.entry for weights in session.client.list_weights().weights} | active.keys()
         rows = [
-            (
-                m["id"],
-                m["displayName"],
-                m.get("task", "chat"),
-                active.get(m["id"]),
-                m["id"] in installed,
-                m.get("license"),
-                _note(m),
-            )
-            for m in sorted(models, key=lambda m: str(m["id"]))
+            (m.id, m.display_name, m.task, active.get(m.id), m.id in installed, m.license, _note(m))
+            for m in sorted(models, key=lambda m: m.id)
         ]
         heads = ("ID", "NAME", "TASK", "ACTIVE IN", "INSTALLED", "LICENSE", "NOTE")
         output.table(heads, rows, "The catalog has no models; see `model-manager catalog`.")
 
-    def ids(models: list[dict[str, Any]]) -> list[str]:
-        return [str(m["id"]) for m in models]
-
-    session.ask(text, "models", ids=ids, watch=watch, q=search, tag=tag, task=task)
+    call = api.calls.list_models(q=search, tag=tag, task=as_given(task))
+    session.ask(text, call, lambda models: [model.id for model in models], watch)
 
 
 def _slots_by_model(session: Session) -> dict[str, list[str]]:
     """The models that serve, each with the slots it serves in."""
     found: dict[str, list[str]] = {}
-    for slot in session.client.get("slots")["slots"]:
-        if slot["serving"]:
-            found.setdefault(slot["serving"], []).append(slot["name"])
+    for slot in session.client.list_slots().slots:
+        if slot.serving:
+            found.setdefault(slot.serving, []).append(slot.name)
     return found
 
 
@@ -74,7 +65,9 @@ def show(session: Session, model: ModelId) -> None:
 
     Example: model-manager models show demo
     """
-    session.ask(_indented, "models", model)
+    session.ask(
+        _indented, api.calls.get_model(model).untyped
+    )  # as an Entry, it would say what its file does not
 
 
 @app.command()
@@ -84,14 +77,14 @@ def manifest(session: Session, model: ModelId, slot: Slot = None) -> None:
 
     Example: model-manager models manifest demo -o json
     """
-    session.ask(lambda answer: _indented(answer["manifest"]), "models", model, "manifest", slot=slot)
+    session.ask(lambda answer: _indented(answer.manifest), api.calls.get_manifest(model, slot=slot))
 
 
-def _note(model: dict[str, Any]) -> str:
-    notes = [f"also {', '.join(model['aliases'])}"] if model.get("aliases") else []
-    if NOT_RUN_HERE in model.get("tags", ()):
+def _note(model: "api.types.ModelSummary") -> str:
+    notes = [f"also {', '.join(model.aliases)}"] if model.aliases else []
+    if NOT_RUN_HERE in model.tags:
         notes.append("not run here")
-    if model.get("stale"):
+    if model.stale:
         notes.append("its file is broken, this is its last good version")
     return "; ".join(notes)
 

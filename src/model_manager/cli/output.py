@@ -50,6 +50,12 @@ def say(text: str = "") -> None:
     print(clean(text), flush=True)
 
 
+def done(text: str) -> None:
+    """A line about what was done, where there is no other result."""
+    if not look.quiet:
+        say(text)
+
+
 def note(text: str) -> None:
     """A line about the work, beside the result: to stderr, so that a pipe gets the result alone."""
     if not look.quiet:
@@ -78,14 +84,21 @@ def raw_json(body: bytes) -> None:
 
 
 def as_json(value: Any) -> None:
-    raw_json(json.dumps(value).encode())
+    import msgspec  # only here and below: the help can do without
+
+    raw_json(msgspec.json.encode(value))
 
 
 def as_yaml(value: Any) -> None:
     """On a terminal with escapes for all that is not ASCII, as JSON there: some of it would command it."""
+    import msgspec
     import yaml
 
-    print(yaml.safe_dump(value, sort_keys=False, allow_unicode=not sys.stdout.isatty()), end="", flush=True)
+    print(
+        yaml.safe_dump(msgspec.to_builtins(value), sort_keys=False, allow_unicode=not sys.stdout.isatty()),
+        end="",
+        flush=True,
+    )
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
@@ -140,7 +153,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return ", ".join(str(part) for part in value)
+        value = ", ".join(str(part) for part in value)
     return clean(str(value)).replace("\n", " ")
 
 

@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
+from model_manager import client as api
 from model_manager.cli import output
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ LINE_EVERY = 5.0
 class Display(Protocol):
     """Shows what long work does now; used as a context manager."""
 
-    def show(self, what: str, progress: Mapping[str, Any] | None) -> None:
+    def show(self, what: str, progress: "api.types.JobProgress | None") -> None:
         """`what` is a word or two; `progress` what the API says of a job's bytes, if anything."""
 
     def __enter__(self) -> Self: ...
@@ -40,7 +40,7 @@ class Lines:
         self._what = ""
         self._due = 0.0
 
-    def show(self, what: str, progress: Mapping[str, Any] | None) -> None:
+    def show(self, what: str, progress: "api.types.JobProgress | None") -> None:
         now = time.monotonic()
         details = describe(progress)
         if what == self._what and (now < self._due or not details):
@@ -71,13 +71,12 @@ class Bar:
         )
         self._task = self._bar.add_task("", total=None, details="")
 
-    def show(self, what: str, progress: Mapping[str, Any] | None) -> None:
-        progress = progress or {}
+    def show(self, what: str, progress: "api.types.JobProgress | None") -> None:
         self._bar.update(
             self._task,
             description=output.clean(what),
-            total=progress.get("bytesTotal"),
-            completed=progress.get("bytesDone") or 0,
+            total=progress.bytes_total if progress else None,
+            completed=progress.bytes_done if progress else 0,
             details=output.clean(describe(progress)),
         )
 
@@ -89,21 +88,19 @@ class Bar:
         self._bar.stop()
 
 
-def describe(progress: Mapping[str, Any] | None) -> str:
+def describe(progress: "api.types.JobProgress | None") -> str:
     """`45 %, 3.2 MB of 8.1 MB, 1.2 MB/s, 4.0 s left, model.gguf`, as far as it is known."""
-    if not progress:
+    if progress is None:
         return ""
-    done, total = progress.get("bytesDone"), progress.get("bytesTotal")
-    parts = []
-    if done is not None and total:
-        parts.append(f"{100 * done / total:.0f} %")
-        parts.append(f"{output.human_size(done)} of {output.human_size(total)}")
-    elif done is not None:
-        parts.append(output.human_size(done))
-    if progress.get("rate"):
-        parts.append(f"{output.human_size(progress['rate'])}/s")
-    if progress.get("eta") is not None:
-        parts.append(f"{output.human_seconds(progress['eta'])} left")
-    if progress.get("file"):
-        parts.append(str(progress["file"]))
+    done, total = progress.bytes_done, progress.bytes_total
+    if total:
+        parts = [f"{100 * done / total:.0f} %", f"{output.human_size(done)} of {output.human_size(total)}"]
+    else:
+        parts = [output.human_size(done)]
+    if progress.rate:
+        parts.append(f"{output.human_size(progress.rate)}/s")
+    if progress.eta is not None:
+        parts.append(f"{output.human_seconds(progress.eta)} left")
+    if progress.file:
+        parts.append(progress.file)
     return ", ".join(parts)

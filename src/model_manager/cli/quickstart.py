@@ -20,9 +20,9 @@ import uvloop
 from model_manager import app, logs
 from model_manager.cli import exit_codes, output
 from model_manager.cli.address import running
-from model_manager.cli.client import Client
 from model_manager.cli.contexts import LOCAL, Contexts
 from model_manager.cli.walk import Walk, step
+from model_manager.client import Client
 from model_manager.errors import Conflict, ModelManagerError, SettingsError
 from model_manager.settings import Settings, config_home
 

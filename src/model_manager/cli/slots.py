@@ -1,7 +1,6 @@
 """`model-manager slots`: the places that serve, one model each."""
 
-from typing import Any
-
+from model_manager import client as api
 from model_manager.cli import records, status
 from model_manager.cli.activations import show_activations
 from model_manager.cli.command import Session, Watch, client_command, listing_command
@@ -13,13 +12,13 @@ from model_manager.cli.switch import Wait, follow
 app = noun("slots", "The places that serve a model each; alone, lists them.")
 
 
-def _desired(slot: dict[str, Any]) -> str | None:
-    return slot["desired"]["modelId"] if slot["desired"] else None
+def _desired(slot: "api.types.Slot") -> str | None:
+    return slot.desired.model_id if slot.desired else None
 
 
 COLUMNS: records.Told = (
     ("NAME", "name"), ("STATE", "state"), ("DESIRED", _desired), ("SERVING", "serving"),
-    ("IN FLIGHT", "inFlight"), ("REASON", "reason"),
+    ("IN FLIGHT", "in_flight"), ("REASON", "reason"),
 )  # fmt: skip
 
 
@@ -30,9 +29,8 @@ def list_slots(session: Session, watch: Watch = False) -> None:
 
     Example: model-manager slots --watch
     """
-    records.show_list(
-        session, "slots", of="slots", told=COLUMNS, key="name", empty="There are no slots.", watch=watch
-    )
+    call = api.calls.list_slots()
+    records.show_list(session, call, "slots", COLUMNS, "There are no slots.", key="name", watch=watch)
 
 
 @app.command()
@@ -42,7 +40,7 @@ def show(session: Session, slot: SlotName, watch: Watch = False) -> None:
 
     Example: model-manager slots show active-llm
     """
-    session.ask(status.print_slot, "slots", slot, ids=lambda answer: [answer["name"]], watch=watch)
+    session.ask(status.print_slot, api.calls.get_slot(slot), lambda answer: [answer.name], watch)
 
 
 @app.command("set")
@@ -54,8 +52,7 @@ def set_model(
 
     Example: model-manager slots set active-llm demo
     """
-    asked = session.client.put("slots", slot, payload={"model": model})
-    follow(session, asked, wait, timeout)
+    follow(session, session.client.put_slot(slot, model=model), wait, timeout)
 
 
 @app.command()
@@ -65,7 +62,7 @@ def clear(session: Session, slot: SlotName) -> None:
 
     Example: model-manager slots clear active-llm
     """
-    session.tell(f"Slot {slot} is empty now.", session.client.delete("slots", slot), slot)
+    session.do(api.calls.empty_slot(slot), lambda _: f"Slot {slot} is empty now.", lambda _: [slot])
 
 
 @app.command()
@@ -79,8 +76,7 @@ def adopt(
 
     Example: model-manager slots adopt active-llm demo
     """
-    asked = session.client.post("slots", slot, "adopt", payload={"model": model} if model else {})
-    follow(session, asked, wait, timeout)
+    follow(session, session.client.adopt_slot(slot, model=model), wait, timeout)
 
 
 @app.command()
@@ -100,4 +96,4 @@ def list_activations(session: Session, slot: SlotName, limit: Limit = 20, watch:
 
     Example: model-manager slots activations active-llm
     """
-    show_activations(session, "slots", slot, "activations", limit=limit, watch=watch)
+    show_activations(session, api.calls.slot_activations(slot, limit=limit), watch)

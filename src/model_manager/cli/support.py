@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import output
 from model_manager.cli.command import Session, client_command
 from model_manager.errors import Conflict, InvalidRequest
+
+ZIP = b"PK"
+"""What every zip begins with."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,12 +37,13 @@ def support_bundle(
     """
     target = file or Path(time.strftime("model-manager-support-%Y%m%d-%H%M%S.zip"))
     _refuse_existing(target)
-    with session.client.stream("GET", "support-bundle", headers={"Accept": "application/zip"}) as answer:
-        data = answer.read()
-    if "zip" not in answer.content_type:
-        from model_manager.cli.client import not_ours
-
-        raise not_ours(session.client.url)
+    data = session.client.support_bundle()
+    if not data.startswith(ZIP):
+        raise api.ApiError(
+            f"What answers at {session.client.url} is not Model Manager.",
+            "Name its address with --url.",
+            http_status=200,
+        )
     _write(target, data)
     session.tell(f"Wrote {target} ({output.human_size(len(data))}). Look into it before you send it.", None)
 

@@ -1,9 +1,10 @@
 """`activate` and `deactivate`: what a slot is to serve. `run` and `slots set` ask in the same way."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import output
 from model_manager.cli.command import Session, listing_command
 from model_manager.cli.options import ModelId, Slot, Timeout
@@ -28,30 +29,30 @@ def activate(
     follow(session, ask_for(session, model, slot), wait, timeout)
 
 
-def ask_for(session: Session, model: str, slot: str | None) -> dict[str, Any]:
+def ask_for(session: Session, model: str, slot: str | None) -> "api.types.Activation":
     """Ask the service to activate a model: the activation that answers the wish."""
-    payload = {"id": model} | ({"slot": slot} if slot else {})
-    activation: dict[str, Any] = session.client.post("models", "activate", payload=payload)["activation"]
-    return activation
+    return session.client.activate(id=model, slot=slot).activation
 
 
-def follow(session: Session, activation: dict[str, Any], wait: bool, timeout: float | None) -> None:
+def follow(session: Session, activation: "api.types.Activation", wait: bool, timeout: float | None) -> None:
     """Tell how an activation ended, or with `wait` off how it began."""
     if not wait:
-        accepted = f"Accepted. Activation {activation['id']} is {activation['phase']}."
-        session.tell(accepted, activation, activation["id"])
-        output.note(f"Look at it with `model-manager activations show {activation['id']}`.")
+        accepted = f"Accepted. Activation {activation.id} is {activation.phase}."
+        session.tell(accepted, activation, activation.id)
+        output.note(f"Look at it with `model-manager activations show {activation.id}`.")
         return
     served = finish(session, activation, timeout)
-    session.tell(f"{served['modelId']} is active in slot {served['slot']}.", served, served["id"])
+    session.tell(f"{served.model_id} is active in slot {served.slot}.", served, served.id)
 
 
-def finish(session: Session, activation: dict[str, Any], timeout: float | None = None) -> dict[str, Any]:
+def finish(
+    session: Session, activation: "api.types.Activation", timeout: float | None = None
+) -> "api.types.Activation":
     """Wait for an activation until it serves; Ctrl-C leaves it to the service and says so."""
     try:
-        return wait_for_activation(session.client, activation["id"], timeout=timeout)
+        return wait_for_activation(session.client, activation.id, timeout=timeout)
     except KeyboardInterrupt:
-        output.note(f"\nThe service goes on with it: `model-manager activations show {activation['id']}`.")
+        output.note(f"\nThe service goes on with it: `model-manager activations show {activation.id}`.")
         raise
 
 
@@ -61,9 +62,11 @@ def deactivate(session: Session, slot: Slot = None) -> None:
 
     Example: model-manager deactivate
     """
-    answer = session.client.post("models", "deactivate", payload={"slot": slot} if slot else None)
-    emptied = answer["result"]["name"]
-    if answer["result"]["action"] == "already_deleted":
-        session.tell(f"Nothing was active in slot {emptied}.", answer, emptied)
-    else:
-        session.tell(f"Slot {emptied} is empty now.", answer, emptied)
+
+    def sentence(answer: "api.types.Deactivated") -> str:
+        emptied = answer.result.name
+        if answer.result.action == "already_deleted":
+            return f"Nothing was active in slot {emptied}."
+        return f"Slot {emptied} is empty now."
+
+    session.do(api.calls.deactivate(slot=slot), sentence, lambda answer: [answer.result.name])

@@ -1,7 +1,9 @@
 """The phases of one activation, as the history tells them. Pure."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from model_manager import client as api
 
 PREFIX = "activation_"
 
@@ -20,24 +22,24 @@ class Step(NamedTuple):
         return f"{clock}  {self.phase:<11}  {took:>9}  {self.detail}".rstrip()
 
 
-def timeline(events: list[dict[str, Any]], activation: str) -> list[Step]:
+def timeline(events: "list[api.types.HistoryEvent]", activation: str) -> list[Step]:
     """The steps of this activation, oldest first, from events that are newest first as `/history` has them."""
     own = [event for event in reversed(events) if _is_of(event, activation)]
-    following = [*(event["createdAt"] for event in own[1:]), None]
+    following = [*(event.created_at for event in own[1:]), None]
     return [
         Step(
-            event["createdAt"],
-            event["event"].removeprefix(PREFIX),
-            None if then is None else round(_moment(then) - _moment(event["createdAt"]), 3),
-            str((event.get("metadata") or {}).get("reason") or ""),
+            event.created_at,
+            event.event.removeprefix(PREFIX),
+            None if then is None else round(_moment(then) - _moment(event.created_at), 3),
+            str((event.metadata or {}).get("reason") or ""),
         )
         for event, then in zip(own, following, strict=False)
     ]
 
 
-def _is_of(event: dict[str, Any], activation: str) -> bool:
-    told = (event.get("metadata") or {}).get("activation")
-    return told == activation and str(event["event"]).startswith(PREFIX)
+def _is_of(event: "api.types.HistoryEvent", activation: str) -> bool:
+    told = (event.metadata or {}).get("activation")
+    return told == activation and event.event.startswith(PREFIX)
 
 
 def _moment(stamp: str) -> float:

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import completing, output, records
 from model_manager.cli.command import Session, answering_command, listing_command
 from model_manager.cli.group import noun
-from model_manager.cli.options import Limit
+from model_manager.cli.options import Limit, as_given
 from model_manager.cli.records import created
 
 app = noun("token", "Tokens for people and programs; alone, lists them.")
@@ -20,17 +21,17 @@ class Scope(StrEnum):
     chat = "chat"
 
 
-def _until(token: dict[str, Any]) -> str:
-    return str(token["expiresAt"] or "never")
+def _until(token: "api.types.TokenInfo | api.types.CurrentToken") -> str:
+    return token.expires_at or "never"
 
 
-def _models(token: dict[str, Any]) -> Any:
-    return token["models"] or ("all" if token["scope"] == "chat" else None)
+def _models(token: "api.types.TokenInfo | api.types.CurrentToken") -> Any:
+    return token.models or ("all" if token.scope == "chat" else None)
 
 
 COLUMNS: records.Told = (
     ("NAME", "name"), ("SCOPE", "scope"), ("MODELS", _models), ("STATE", "state"), ("EXPIRES", _until),
-    ("LAST USED", lambda token: output.ago(token["lastUsed"])), ("CREATED", created), ("BY", "createdBy"),
+    ("LAST USED", lambda token: output.ago(token.last_used)), ("CREATED", created), ("BY", "created_by"),
 )  # fmt: skip
 
 
@@ -41,9 +42,8 @@ def list_tokens(session: Session, limit: Limit = 100) -> None:
 
     Example: model-manager token
     """
-    records.show_list(
-        session, "tokens", of="tokens", told=COLUMNS, key="name", empty="No tokens were issued.", limit=limit
-    )
+    call = api.calls.list_tokens(limit=limit)
+    records.show_list(session, call, "tokens", COLUMNS, "No tokens were issued.", key="name")
 
 
 @app.command()
@@ -69,19 +69,15 @@ def create(
 
     Example: TOKEN=$(model-manager token create ci --scope chat --expires 30d)
     """
-    wanted: dict[str, Any] = {"name": name, "scope": scope.value}
-    if models is not None:
-        wanted["models"] = [one.strip() for one in models.split(",") if one.strip()]
-    if expires is not None:
-        wanted["expires"] = expires
-    issued = session.client.post("tokens", payload=wanted)
+    only = None if models is None else [one.strip() for one in models.split(",") if one.strip()]
 
-    def text() -> None:
-        until = f"expires {issued['expiresAt']}" if issued["expiresAt"] else "never expires"
-        output.note(f"Token {issued['name']} ({scope}, {until}). Its secret is shown here and never again:")
-        output.say(issued["token"])
+    def text(issued: "api.types.IssuedToken") -> None:
+        until = f"expires {issued.expires_at}" if issued.expires_at else "never expires"
+        output.note(f"Token {issued.name} ({scope}, {until}). Its secret is shown here and never again:")
+        output.say(issued.token)
 
-    session.show(issued, text, lambda: [issued["name"]])
+    call = api.calls.create_token(name=name, scope=as_given(scope.value), models=only, expires=expires)
+    session.ask(text, call, lambda issued: [issued.name])
 
 
 @app.command()
@@ -96,8 +92,11 @@ def revoke(
 
     Example: model-manager token revoke ci
     """
-    revoked = session.client.delete("tokens", token)
-    session.tell(f"Token {revoked['name']} is revoked.", revoked, revoked["name"])
+    session.do(
+        api.calls.revoke_token(token),
+        lambda ended: f"Token {ended.name} is revoked.",
+        lambda ended: [ended.name],
+    )
 
 
 @app.command()
@@ -108,4 +107,4 @@ def current(session: Session) -> None:
     Example: model-manager token current
     """
     told: records.Told = (("name", "name"), ("scope", "scope"), ("models", _models), ("expires", _until))
-    records.show_one(session, "tokens", "current", told=told)
+    records.show_one(session, api.calls.current_token(), told)

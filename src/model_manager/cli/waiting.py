@@ -6,15 +6,15 @@ one look.
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TypeVar
 
+from model_manager import client as api
 from model_manager.cli import output
-from model_manager.cli.exit_codes import NotReachable, TimedOut
+from model_manager.cli.exit_codes import TimedOut
 from model_manager.cli.progress import Display, describe, display
 from model_manager.errors import ActivationFailed, WorkFailed
 
-if TYPE_CHECKING:
-    from model_manager.cli.client import Client
+T = TypeVar("T")
 
 LOOK_EVERY = 0.1
 """Seconds between two looks: quick for the eye, and a handful of cheap requests for the service."""
@@ -29,42 +29,42 @@ Pause = Callable[[float], None]
 
 
 def wait_for_job(
-    client: "Client", job_id: str, pause: Pause = time.sleep, timeout: float | None = None
-) -> dict[str, Any]:
+    client: "api.Client", job_id: str, pause: Pause = time.sleep, timeout: float | None = None
+) -> "api.types.JobView":
     """The job once it is completed. Raises WorkFailed with its own reason, or when it was cancelled; TimedOut."""
     attempts, limit = _Attempts(), _Limit(timeout, f"Job {job_id} is not done", f"jobs wait {job_id}")
     with display() as shown:
         while True:
-            job = _look(client, pause, "jobs", job_id)
-            if job["status"] not in ("pending", "running"):
+            job = _look(client, pause, api.calls.get_job(job_id))
+            if job.status not in ("pending", "running"):
                 break
-            shown.show(_doing(job) + attempts.words(job), job.get("progress"))
+            shown.show(_doing(job) + attempts.words(job), job.progress)
             limit.pause(pause)
-    if job["status"] == "completed":
+    if job.status == "completed":
         return job
-    if job["status"] == "cancelled":
+    if job.status == "cancelled":
         raise WorkFailed(
             f"Job {job_id} was cancelled.", f"`model-manager jobs retry {job_id}` runs it again."
         )
     raise WorkFailed(
-        job["error"] or f"Job {job_id} failed.", job["hint"] or f"See `model-manager jobs show {job_id}`."
+        job.error or f"Job {job_id} failed.", job.hint or f"See `model-manager jobs show {job_id}`."
     )
 
 
 def wait_for_activation(
-    client: "Client", activation_id: str, pause: Pause = time.sleep, timeout: float | None = None
-) -> dict[str, Any]:
+    client: "api.Client", activation_id: str, pause: Pause = time.sleep, timeout: float | None = None
+) -> "api.types.Activation":
     """The activation once its model serves. Raises ActivationFailed with cause, hint and last log lines; TimedOut."""
     attempts = _Attempts()
     limit = _Limit(timeout, f"Activation {activation_id} is not done", f"activations show {activation_id}")
     with display() as shown:
         while True:
-            activation = _look(client, pause, "activations", activation_id)
-            if activation["result"] is not None and not _starting_again(client, pause, activation):
+            activation = _look(client, pause, api.calls.get_activation(activation_id))
+            if activation.result is not None and not _starting_again(client, pause, activation):
                 break
             _show_phase(client, pause, activation, attempts, shown)
             limit.pause(pause)
-    if activation["result"] == "active":
+    if activation.result == "active":
         return activation
     raise _failed(activation)
 
@@ -87,34 +87,38 @@ class _Limit:
         pause(min(LOOK_EVERY, left))
 
 
-def _starting_again(client: "Client", pause: Pause, activation: dict[str, Any]) -> bool:
+def _starting_again(client: "api.Client", pause: Pause, activation: "api.types.Activation") -> bool:
     """Whether a model that was active once is on its way up again, as after a restart of the service."""
-    if activation["result"] != "active":
+    if activation.result != "active":
         return False
-    slot = _look(client, pause, "slots", activation["slot"])
-    return bool(slot["state"] == "starting" and slot["desired"]["id"] == activation["id"])
+    slot = _look(client, pause, api.calls.get_slot(activation.slot))
+    return slot.state == "starting" and slot.desired is not None and slot.desired.id == activation.id
 
 
-def progress_text(job: dict[str, Any]) -> str:
-    return describe(job.get("progress"))
+def progress_text(job: "api.types.JobView") -> str:
+    return describe(job.progress)
 
 
 def _show_phase(
-    client: "Client", pause: Pause, activation: dict[str, Any], attempts: "_Attempts", shown: Display
+    client: "api.Client",
+    pause: Pause,
+    activation: "api.types.Activation",
+    attempts: "_Attempts",
+    shown: Display,
 ) -> None:
-    doing = f"{activation['modelId']}: {activation['phase']}"
-    if activation["phase"] != "installing" or not activation.get("jobId"):
+    doing = f"{activation.model_id}: {activation.phase}"
+    if activation.phase != "installing" or not activation.job_id:
         shown.show(doing, None)
         return
-    job = _look(client, pause, "jobs", activation["jobId"])
-    shown.show(doing + attempts.words(job), job.get("progress"))
+    job = _look(client, pause, api.calls.get_job(activation.job_id))
+    shown.show(doing + attempts.words(job), job.progress)
 
 
-def _doing(job: dict[str, Any]) -> str:
+def _doing(job: "api.types.JobView") -> str:
     """`Installing the weights of demo: running`."""
-    what = "Installing the weights of" if job["type"] == INSTALL else job["type"]
-    doing = "waiting" if job["status"] == "pending" else job["status"]
-    return f"{what} {subject(job)}: {'being cancelled' if job.get('cancelling') else doing}"
+    what = "Installing the weights of" if job.type == INSTALL else job.type
+    doing = "waiting" if job.status == "pending" else job.status
+    return f"{what} {subject(job)}: {'being cancelled' if job.cancelling else doing}"
 
 
 class _Attempts:
@@ -123,39 +127,36 @@ class _Attempts:
     def __init__(self) -> None:
         self._reason = ""
 
-    def words(self, job: dict[str, Any]) -> str:
+    def words(self, job: "api.types.JobView") -> str:
         """`, attempt 2: why the one before failed` while a job is tried again, else nothing."""
-        self._reason = job.get("error") or self._reason
-        attempt = job.get("attempts", 0) + (job["status"] == "pending")
+        self._reason = job.error or self._reason
+        attempt = job.attempts + (job.status == "pending")
         if attempt < 2:
             return ""
         return f", attempt {attempt}" + (f": {self._reason}" if self._reason else "")
 
 
-def subject(job: dict[str, Any]) -> str:
+def subject(job: "api.types.JobView") -> str:
     """The model that a job is about, else the folder."""
-    payload = job.get("payload") or {}
-    return str(payload.get("modelId") or payload.get("hfModelId") or job.get("key"))
+    return job.payload.model_id or job.payload.hf_model_id or job.key
 
 
-def _failed(activation: dict[str, Any]) -> ActivationFailed:
-    model, result = activation["modelId"], activation["result"]
-    for line in activation.get("logTail") or ():
+def _failed(activation: "api.types.Activation") -> ActivationFailed:
+    model, result = activation.model_id, activation.result
+    for line in activation.log_tail:
         output.note(f"  | {line}")
-    reason = str(activation.get("reason") or "no reason was given")
-    hint = str(activation.get("hint") or "")
+    reason, hint = activation.reason or "no reason was given", activation.hint
     if result in ("superseded", "cancelled"):
         return ActivationFailed(f"The activation of {model} was {result}: {reason}", hint)
     return ActivationFailed(f"{model} did not become active: {reason}", hint)
 
 
-def _look(client: "Client", pause: Pause, *path: str) -> dict[str, Any]:
+def _look(client: "api.Client", pause: Pause, call: "api.Call[T]") -> T:
     deadline: float | None = None
     while True:
         try:
-            found: dict[str, Any] = client.get(*path)
-            return found
-        except NotReachable:
+            return client.send(call)
+        except api.NotReachable:
             if deadline is None:
                 output.note("Model Manager does not answer; waiting for it to come back.")
                 deadline = time.monotonic() + PATIENCE

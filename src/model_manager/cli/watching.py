@@ -6,15 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from model_manager import client as api
 from model_manager.cli import output
-from model_manager.cli.exit_codes import NotReachable
-from model_manager.cli.sse import messages
 from model_manager.errors import ModelManagerError
-
-if TYPE_CHECKING:
-    from model_manager.cli.client import Client
 
 POLL_EVERY = 2.0
 """Seconds between two looks while there are no events to go by."""
@@ -26,7 +22,7 @@ SETTLE = 0.1
 """Seconds after an event: what comes in a burst is drawn once."""
 
 
-def watch(client: "Client", draw: Callable[[], None]) -> NoReturn:
+def watch(client: "api.Client", draw: Callable[[], object]) -> NoReturn:
     """Until Ctrl-C. Raises what `draw` raises the first time; later a service that is away is waited for."""
     changes = _Changes(client)
     page = _captured(draw)
@@ -36,7 +32,7 @@ def watch(client: "Client", draw: Callable[[], None]) -> NoReturn:
         changes.wait()
         try:
             fresh = _captured(draw)
-        except NotReachable as error:
+        except api.NotReachable as error:
             if not away:
                 output.note(f"{error.sentence} Trying again.")
             away = True
@@ -49,7 +45,7 @@ def watch(client: "Client", draw: Callable[[], None]) -> NoReturn:
 class _Changes:
     """Follows the events in a thread of its own, because reading them blocks."""
 
-    def __init__(self, client: "Client") -> None:
+    def __init__(self, client: "api.Client") -> None:
         self._client = client
         self._happened = threading.Event()
         self._following = False
@@ -64,10 +60,9 @@ class _Changes:
     def _follow(self) -> None:
         while True:
             try:
-                with self._client.stream("GET", "events", headers={"Accept": "text/event-stream"}) as answer:
-                    for _ in messages(answer):  # the first comes at once: it says where the history stands
-                        self._following = True
-                        self._happened.set()
+                for _ in self._client.events():  # the first comes at once: it says where the history stands
+                    self._following = True
+                    self._happened.set()
             except ModelManagerError:  # away, or not for this token: `draw` will say so
                 pass
             self._following = False
@@ -86,7 +81,7 @@ class _Page(io.TextIOWrapper):
         return self._terminal
 
 
-def _captured(draw: Callable[[], None]) -> str:
+def _captured(draw: Callable[[], object]) -> str:
     page = _Page()
     with redirect_stdout(page):
         draw()

@@ -1,9 +1,10 @@
 """`model-manager weights`: model files on this machine's volume."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import completing, output, records
 from model_manager.cli.command import Session, Watch, answering_command, listing_command
 from model_manager.cli.group import noun
@@ -22,27 +23,26 @@ Name = Annotated[
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Show progress until it has ended.")]
 
 
-def _size(weights: dict[str, Any]) -> str:
-    return human_size(weights.get("sizeBytes"))
+def _size(weights: "api.types.WeightInfo | api.types.WeightDetails") -> str:
+    return human_size(weights.size_bytes)
 
 
-def _source(weights: dict[str, Any]) -> str:
-    source = weights.get("source")
-    return str(source.get("uri") or source) if isinstance(source, dict) else str(source or "")
+def _source(weights: "api.types.WeightDetails") -> str:
+    return str(weights.source.get("uri") or weights.source or "")
 
 
-def _ours(usage: dict[str, Any]) -> str:
-    return f"{human_size(usage['installedBytes'])} in {output.count(usage['modelCount'], 'folder')}"
+def _ours(usage: "api.types.Usage") -> str:
+    return f"{human_size(usage.installed_bytes)} in {output.count(usage.model_count, 'folder')}"
 
 
-COLUMNS: records.Told = (("NAME", "name"), ("SIZE", _size), ("FILES", "fileCount"), ("USED BY", "usedBy"))
+COLUMNS: records.Told = (("NAME", "name"), ("SIZE", _size), ("FILES", "file_count"), ("USED BY", "used_by"))
 FACTS: records.Told = (
     ("name", "name"), ("size", _size), ("source", _source), ("revision", "revision"),
-    ("installed", "installedAt"), ("by", "installedBy"), ("used by", "usedBy"),
+    ("installed", "installed_at"), ("by", "installed_by"), ("used by", "used_by"),
 )  # fmt: skip
 USAGE: records.Told = (
-    ("volume", lambda u: human_size(u["totalBytes"])), ("used", lambda u: human_size(u["usedBytes"])),
-    ("free", lambda u: human_size(u["availableBytes"])), ("weights", _ours),
+    ("volume", lambda u: human_size(u.total_bytes)), ("used", lambda u: human_size(u.used_bytes)),
+    ("free", lambda u: human_size(u.available_bytes)), ("weights", _ours),
 )  # fmt: skip
 
 
@@ -54,12 +54,12 @@ def list_weights(session: Session, watch: Watch = False) -> None:
     Example: model-manager weights
     """
 
-    def not_ours(answer: dict[str, Any]) -> None:
-        for folder in answer["notOurs"]:
-            output.note(f"Not ours: {folder['path']} ({human_size(folder['sizeBytes'])})")
+    def not_ours(answer: "api.types.WeightList") -> None:
+        for folder in answer.not_ours:
+            output.note(f"Not ours: {folder.path} ({human_size(folder.size_bytes)})")
 
     records.show_list(
-        session, "weights", of="weights", told=COLUMNS, key="name", empty="No weights are installed.",
+        session, api.calls.list_weights(), "weights", COLUMNS, "No weights are installed.", key="name",
         watch=watch, beside=not_ours,
     )  # fmt: skip
 
@@ -71,7 +71,7 @@ def usage(session: Session) -> None:
 
     Example: model-manager weights usage
     """
-    records.show_one(session, "weights", "usage", told=USAGE)
+    records.show_one(session, api.calls.weights_usage(), USAGE)
 
 
 @app.command()
@@ -82,11 +82,11 @@ def info(session: Session, name: Name) -> None:
     Example: model-manager weights info demo
     """
 
-    def files(weights: dict[str, Any]) -> None:
-        for file in weights.get("files", []):
-            output.say(f"  {file['path']}  {human_size(file['size'])}  sha256:{file.get('sha256', '-')}")
+    def files(weights: "api.types.WeightDetails") -> None:
+        for file in weights.files:
+            output.say(f"  {file.path}  {human_size(file.size)}  sha256:{file.sha256}")
 
-    records.show_one(session, "weights", name, "info", told=FACTS, key="name", beside=files)
+    records.show_one(session, api.calls.weights_info(name), FACTS, key="name", beside=files)
 
 
 @app.command()
@@ -117,17 +117,17 @@ def install(
 
     Example: model-manager weights install demo
     """
-    wish: dict[str, Any] = {"hfModelId" if "/" in model else "id": model}
-    more = {"revision": revision, "target": target, "files": files, "overwrite": overwrite}
-    wish |= {name: value for name, value in more.items() if value}
-    job = session.client.post("weights", "install", payload=wish)["job"]
+    entry, hub = (None, model) if "/" in model else (model, None)
+    job = session.client.install_weights(
+        id=entry, hf_model_id=hub, revision=revision, target=target, files=files or None,
+        overwrite=overwrite or None,
+    ).job  # fmt: skip
     if not wait:
-        follow = f"follow it with `model-manager jobs wait {job['id']}`"
-        session.tell(f"Job {job['id']} is {job['status']}; {follow}.", job, job["id"])
+        follow = f"follow it with `model-manager jobs wait {job.id}`"
+        session.tell(f"Job {job.id} is {job.status}; {follow}.", job, job.id)
         return
-    done = wait_for_job(session.client, job["id"], timeout=timeout)
-    told = (done.get("result") or {}).get("message") or f"{model} is installed."
-    session.tell(told, done, done["id"])
+    done = wait_for_job(session.client, job.id, timeout=timeout)
+    session.tell((done.result or {}).get("message") or f"{model} is installed.", done, done.id)
 
 
 @app.command()
@@ -137,5 +137,4 @@ def delete(session: Session, name: Name) -> None:
 
     Example: model-manager weights delete demo
     """
-    answer = session.client.delete("weights", name)
-    session.tell(answer.get("message") or f"Deleted weights {name}.", answer, name)
+    session.do(api.calls.delete_weights(name), lambda answer: answer.message, lambda _: [name])

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
+from model_manager import client as api
 from model_manager.cli import completing, output, records
 from model_manager.cli.activations import print_log_tail, state_of
 from model_manager.cli.command import Session, answering_command
-from model_manager.cli.exit_codes import Problem
 from model_manager.cli.logs import first_slot
 from model_manager.cli.status import sentence
 from model_manager.cli.timeline import Step, timeline
@@ -43,59 +43,59 @@ def why(
 def explain(session: Session, name: str) -> dict[str, Any]:
     """Everything the API knows of how this slot came to where it is."""
     client = session.client
-    slot = client.get("slots", name)
-    attempt = slot["lastFailure"] or slot["desired"]
+    slot = client.get_slot(name)
+    attempt = slot.last_failure or slot.desired
     if attempt is None:
         nothing: dict[str, Any] = {"timeline": [], "job": None, "catalogProblems": []}
         return {"slot": slot, **nothing, "next": next_step(slot, None)}
-    events = client.get("history", subject=name, limit=EVENTS)["events"]
+    events = client.get_history(subject=name, limit=EVENTS).events
     job = _weights_job(session, attempt)
-    problems = client.get("catalog", "problems")["problems"]
+    problems = client.catalog_problems().problems
     return {
         "slot": slot,
-        "timeline": [step._asdict() for step in timeline(events, attempt["id"])],
+        "timeline": [step._asdict() for step in timeline(events, attempt.id)],
         "job": job,
-        "catalogProblems": [one for one in problems if _is_about(one, attempt["modelId"])],
+        "catalogProblems": [one for one in problems if _is_about(one, attempt.model_id)],
         "next": next_step(slot, job),
     }
 
 
-def next_step(slot: dict[str, Any], job: dict[str, Any] | None) -> str:
+def next_step(slot: "api.types.Slot", job: "api.types.JobView | None") -> str:
     """One sentence; the service's own hint where it gave one."""
-    failure, desired = slot["lastFailure"], slot["desired"]
+    failure, desired = slot.last_failure, slot.desired
     if failure is not None:
-        again = f"`model-manager slots set {slot['name']} {failure['modelId']}` tries it again."
-        return " ".join(part for part in (failure.get("hint"), again) if part)
+        again = f"`model-manager slots set {slot.name} {failure.model_id}` tries it again."
+        return " ".join(part for part in (failure.hint, again) if part)
     if desired is None:
-        return f"`model-manager models` lists what there is, `model-manager slots set {slot['name']} ID` serves one."
-    if slot["state"] == "active":
+        return f"`model-manager models` lists what there is, `model-manager slots set {slot.name} ID` serves one."
+    if slot.state == "active":
         return "nothing; it serves."
     if job is not None:
-        return f"wait; `model-manager jobs wait {job['id']}` shows how far its weights are."
+        return f"wait; `model-manager jobs wait {job.id}` shows how far its weights are."
     return "wait; `model-manager status --watch` shows how it goes on."
 
 
-def _weights_job(session: Session, attempt: dict[str, Any]) -> dict[str, Any] | None:
+def _weights_job(session: Session, attempt: "api.types.Activation") -> "api.types.JobView | None":
     """The job that the attempt waits for or failed of; one that brought the weights explains nothing."""
-    if not attempt.get("jobId"):
+    if not attempt.job_id:
         return None
     try:
-        job: dict[str, Any] = session.client.get("jobs", attempt["jobId"])
-    except Problem as error:
+        job = session.client.get_job(attempt.job_id)
+    except api.ApiError as error:
         if error.http_status == 404:  # it was long ago
             return None
         raise
-    return None if job["status"] == "completed" else job
+    return None if job.status == "completed" else job
 
 
-def _is_about(problem: dict[str, Any], model: str) -> bool:
+def _is_about(problem: "api.types.Problem", model: str) -> bool:
     """A problem knows its file alone, and an entry's file is called as the entry is (a rule of the catalog's)."""
-    return PurePosixPath(problem["file"]).stem == model
+    return PurePosixPath(problem.file).stem == model
 
 
 FAILURE: records.Told = (
-    ("cause", "code"), ("reason", "reason"), ("hint", "hint"), ("exit code", "exitCode"),
-    ("catalog", "revision"), ("asked by", "actor"), ("ended", lambda a: output.ago(a.get("endedAt"))),
+    ("cause", "code"), ("reason", "reason"), ("hint", "hint"), ("exit code", "exit_code"),
+    ("catalog", "revision"), ("asked by", "actor"), ("ended", lambda a: output.ago(a.ended_at)),
 )  # fmt: skip
 JOB: records.Told = (
     ("job", "id"), ("on", subject), ("status", "status"), ("progress", progress_text), ("error", "error"),
@@ -105,16 +105,16 @@ JOB: records.Told = (
 
 def _print(found: dict[str, Any]) -> None:
     slot = found["slot"]
-    output.say(f"{slot['name']}: {sentence(slot)}")
+    output.say(f"{slot.name}: {sentence(slot)}")
     output.facts(
         (
-            ("  desired", _attempt(slot["desired"])),
-            ("  serving", slot["serving"] or "nothing"),
-            ("  why not", slot["reason"]),
+            ("  desired", _attempt(slot.desired)),
+            ("  serving", slot.serving or "nothing"),
+            ("  why not", slot.reason),
         )
     )
-    if failure := slot["lastFailure"]:
-        output.say(f"\n{failure['modelId']} failed (activation {failure['id']}):")
+    if failure := slot.last_failure:
+        output.say(f"\n{failure.model_id} failed (activation {failure.id}):")
         records.print_facts(FAILURE, failure, "  ")
         print_log_tail(failure)
     if found["timeline"]:
@@ -127,12 +127,12 @@ def _print(found: dict[str, Any]) -> None:
     if found["catalogProblems"]:
         output.say("\nIn the catalog:")
         for problem in found["catalogProblems"]:
-            output.say(f"  {problem['file']}:{problem['line']}: {problem['severity']}: {problem['message']}")
+            output.say(f"  {problem.file}:{problem.line}: {problem.severity}: {problem.message}")
     output.say(f"\nNext: {found['next']}")
 
 
-def _attempt(activation: dict[str, Any] | None) -> str:
+def _attempt(activation: "api.types.Activation | None") -> str:
     if activation is None:
         return "nothing"
-    since = output.ago(activation.get("phaseAt"))
-    return f"{activation['modelId']} (activation {activation['id']}, {state_of(activation)} since {since})"
+    since = output.ago(activation.phase_at)
+    return f"{activation.model_id} (activation {activation.id}, {state_of(activation)} since {since})"

@@ -9,13 +9,12 @@ from typing import TypeVar
 import httptools
 
 from model_manager.client import calls
-from model_manager.client.address import parse_address
-from model_manager.client.call import Call
+from model_manager.client.call import Call, patience
+from model_manager.client.endpoint import CONNECT_TIMEOUT, Endpoint
 from model_manager.client.errors import refusal
 from model_manager.client.failures import sentences
 from model_manager.client.operations import AsyncOperations
 from model_manager.client.sse import Message, Parser
-from model_manager.client.sync import ANSWER_TIMEOUT, CONNECT_TIMEOUT, SLACK
 
 T = TypeVar("T")
 
@@ -23,25 +22,8 @@ PIECE = 64 * 1024
 """Bytes read at once."""
 
 
-class AsyncClient(AsyncOperations):
-    """Speaks with the service at `url`; see `Client`. One connection a call, closed with it."""
-
-    def __init__(
-        self,
-        url: str,
-        token: str | None = None,
-        *,
-        timeout: float = ANSWER_TIMEOUT,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self.url = url.rstrip("/")
-        self._address = parse_address(url)
-        self._token = token
-        self._timeout = timeout
-        self._tls = tls
-
-    def __repr__(self) -> str:
-        return f"AsyncClient({self.url!r})"  # never the token
+class AsyncClient(Endpoint, AsyncOperations):
+    """Speaks with the service at `url`; see `Endpoint` for what it takes. One connection a call, closed with it."""
 
     async def send(self, call: Call[T]) -> T:
         """Ask, and return the decoded answer. Raises ApiError or NotReachable."""
@@ -50,7 +32,7 @@ class AsyncClient(AsyncOperations):
 
     async def raw(self, call: Call[T]) -> tuple[int, bytes]:
         """The status and the bytes of an answer, as they came."""
-        timeout = max(self._timeout, float(call.query.get("wait") or 0) + SLACK)
+        timeout = patience(call, self._timeout)
         async with self._exchange(call, "application/json", timeout) as reply:
             return reply.status, b"".join([piece async for piece in reply.pieces()])
 
@@ -58,9 +40,9 @@ class AsyncClient(AsyncOperations):
         """The history as it happens, from after that id (None: from now on), until the service ends it."""
         return self.stream(calls.get_events(after=after))
 
-    async def stream(self, call: Call[T]) -> AsyncIterator[Message]:
-        """The server-sent events that an operation answers with when asked for them."""
-        async with self._exchange(call, "text/event-stream", self._timeout) as reply:
+    async def stream(self, call: Call[T], *, timeout: float | None = None) -> AsyncIterator[Message]:
+        """The server-sent events that a call answers with when asked for them; see `Client.stream`."""
+        async with self._exchange(call, "text/event-stream", timeout or self._timeout) as reply:
             if reply.status not in call.returns:
                 body = b"".join([piece async for piece in reply.pieces()])
                 raise refusal(reply.status, body, self.url)

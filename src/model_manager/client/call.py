@@ -6,10 +6,14 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from model_manager.client.errors import refusal
+from model_manager.client.errors import not_understood, refusal
 
 T = TypeVar("T")
+
+SLACK = 15.0
+"""Seconds beyond a call's own `wait` until its answer counts as lost."""
 
 USER_AGENT = "model-manager-client"
 
@@ -45,6 +49,12 @@ class Call(Struct, Generic[T], frozen=True, kw_only=True):
             headers["authorization"] = f"Bearer {token}"
         return headers
 
+    @property
+    def untyped(self) -> "Call[Any]":
+        """The same, its answers as plain data: whatever a newer service says in them. Refusals keep their form."""
+        plain = {status: kind if status >= 400 else Any for status, kind in self.returns.items()}
+        return replace(self, returns=plain)
+
     def answer(self, status: int, body: bytes, url: str) -> T:
         """The decoded answer. Raises ApiError for a refusal, and for what is no answer to this call."""
         kind = self.returns.get(status)
@@ -57,8 +67,16 @@ class Call(Struct, Generic[T], frozen=True, kw_only=True):
         try:
             decoded: T = msgspec.json.decode(body, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise refusal(status, b"", url) from error
+            if status >= 400:  # some operations answer with these too, in a form of their own
+                raise refusal(status, body, url) from error
+            raise not_understood(status, url, error) from error
         return decoded
+
+
+def patience(call: Call[Any], timeout: float) -> float:
+    """Seconds to wait for an answer: a call with a `wait` of its own is given that much, and some more."""
+    wait = float(call.query.get("wait") or 0)
+    return max(timeout, wait + SLACK) if wait else timeout
 
 
 def given(fields: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 Written by `python -m tools.client_code` from the API's description: change the routes, not this file.
 """
 
+from __future__ import annotations
+
 from typing import Any, Literal
 
 from model_manager.client.call import Call, given

@@ -1,5 +1,6 @@
 """What a call can end with beside its answer."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -21,11 +22,21 @@ class ApiError(ModelManagerError):
     """
 
     def __init__(
-        self, sentence: str, hint: str = "", *, http_status: int, problem_code: str = "", **data: Any
+        self,
+        sentence: str,
+        hint: str = "",
+        *,
+        http_status: int,
+        problem_code: str = "",
+        data: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(sentence, hint, **data)
+        super().__init__(sentence, hint)
         self.http_status = http_status
         self.problem_code = problem_code
+        self.data = dict(data or {})  # the service's own words: one may be named like an argument here
+
+
+ADDRESS_HINT = "Is this address Model Manager's? Name another with --url."
 
 
 def refusal(status: int, body: bytes, url: str) -> ApiError:
@@ -35,17 +46,26 @@ def refusal(status: int, body: bytes, url: str) -> ApiError:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        return ApiError(
-            f"{url} answered with status {status}.", "Is this address Model Manager's?", http_status=status
-        )
+        return ApiError(f"{url} answered with status {status}.", ADDRESS_HINT, http_status=status)
     error = answer.get("error")
     inner = error if isinstance(error, dict) else {}
     told = answer.get("detail") or inner.get("message") or (error if isinstance(error, str) else None)
     data = answer.get("data")
     return ApiError(
         str(told or answer.get("title") or f"{url} answered with status {status}."),
-        str(answer.get("hint") or ""),
+        str(answer.get("hint") or inner.get("hint") or ""),
         http_status=status,
         problem_code=str(answer.get("code") or inner.get("code") or ""),
-        **({str(key): value for key, value in data.items()} if isinstance(data, dict) else {}),
+        data=data if isinstance(data, dict) else None,
     )
+
+
+def not_understood(status: int, url: str, reason: Exception) -> ApiError:
+    """The error that an answer is which should have been good: another program's, or another version's."""
+    if isinstance(reason, msgspec.ValidationError):
+        return ApiError(
+            f"The answer of {url} is not understood: {reason}.",
+            "The service may be of another version than this client; update the older of the two.",
+            http_status=status,
+        )
+    return ApiError(f"What answers at {url} is not Model Manager.", ADDRESS_HINT, http_status=status)

@@ -27,10 +27,15 @@ def sentences(url: str, timeout: float) -> Iterator[None]:
         raise NotReachable(
             f"The host of {url} is not known here.", "Check the address given with --url."
         ) from e
+    except ssl.SSLCertVerificationError as e:
+        raise NotReachable(
+            f"The certificate of {url} is not trusted here: {e.verify_message}.",
+            "If an authority of your own signed it, name that authority's file in SSL_CERT_FILE.",
+        ) from e
     except ssl.SSLError as e:
         raise NotReachable(
             f"The TLS connection to {url} failed: {e.reason}.",
-            "Check the certificate (SSL_CERT_FILE names one to trust), or write http:// for a service without TLS.",
+            "Check the certificate, or write http:// when the service speaks plain HTTP.",
         ) from e
     except (http.client.HTTPException, ConnectionError, EOFError) as e:
         raise NotReachable(

@@ -3,55 +3,59 @@
 Written by `python -m tools.client_code` from the API's description: change the routes, not this file.
 """
 
-from typing import Any, Literal, TypeVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from model_manager.client import calls
-from model_manager.client.call import Call
-from model_manager.client.types import (
-    Accepted,
-    Activated,
-    Activation,
-    ActivationList,
-    Active,
-    CatalogView,
-    CurrentToken,
-    Deactivated,
-    Deleted,
-    Entry,
-    EnvVar,
-    EventPage,
-    Forecast,
-    Health,
-    History,
-    IssuedToken,
-    JobList,
-    JobLog,
-    JobView,
-    ManifestOf,
-    MetricsHistory,
-    ModelSummary,
-    Preview,
-    Problems,
-    Queued,
-    Readiness,
-    Received,
-    Refreshed,
-    Resources,
-    SettingList,
-    Slot,
-    SlotList,
-    SlotLog,
-    Source,
-    SystemInfo,
-    TokenInfo,
-    TokenList,
-    Toleration,
-    Usage,
-    Validation,
-    Vllm,
-    WeightDetails,
-    WeightList,
-)
+
+if TYPE_CHECKING:
+    from model_manager.client.call import Call
+    from model_manager.client.types import (
+        Accepted,
+        Activated,
+        Activation,
+        ActivationList,
+        Active,
+        CatalogView,
+        CurrentToken,
+        Deactivated,
+        Deleted,
+        Entry,
+        EnvVar,
+        EventPage,
+        Forecast,
+        Health,
+        History,
+        IssuedToken,
+        JobList,
+        JobLog,
+        JobView,
+        ManifestOf,
+        MetricsHistory,
+        ModelSummary,
+        Preview,
+        Problems,
+        Queued,
+        Readiness,
+        Received,
+        Refreshed,
+        Resources,
+        SettingList,
+        Slot,
+        SlotList,
+        SlotLog,
+        Source,
+        SystemInfo,
+        TokenInfo,
+        TokenList,
+        Toleration,
+        Usage,
+        Validation,
+        Vllm,
+        WeightDetails,
+        WeightList,
+    )
 
 T = TypeVar("T")
 

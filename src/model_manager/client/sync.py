@@ -5,14 +5,13 @@ Redirects are not followed, so the token cannot travel to another host.
 """
 
 import http.client
-import ssl
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 from model_manager.client import calls
-from model_manager.client.address import parse_address
-from model_manager.client.call import Call
+from model_manager.client.call import Call, patience
+from model_manager.client.endpoint import CONNECT_TIMEOUT, Endpoint
 from model_manager.client.errors import refusal
 from model_manager.client.failures import sentences
 from model_manager.client.operations import SyncOperations
@@ -20,38 +19,9 @@ from model_manager.client.sse import Message, messages
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT = 5.0
-"""Seconds until a silent address counts as not answering."""
 
-ANSWER_TIMEOUT = 60.0
-"""Seconds to wait for an answer, and between two pieces of a stream (a heartbeat comes every 15 s)."""
-
-SLACK = 15.0
-"""Seconds beyond a call's own `wait` until its answer counts as lost."""
-
-
-class Client(SyncOperations):
-    """Speaks with the service at `url` (`http://…` or `https://…`), with `token` where one is needed.
-
-    `timeout` in seconds. `tls` is the context for https, by default the system's trust (and SSL_CERT_FILE).
-    """
-
-    def __init__(
-        self,
-        url: str,
-        token: str | None = None,
-        *,
-        timeout: float = ANSWER_TIMEOUT,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self.url = url.rstrip("/")
-        self._address = parse_address(url)
-        self._token = token
-        self._timeout = timeout
-        self._tls = tls
-
-    def __repr__(self) -> str:
-        return f"Client({self.url!r})"  # never the token
+class Client(Endpoint, SyncOperations):
+    """Speaks with the service at `url`; see `Endpoint` for what it takes."""
 
     def send(self, call: Call[T]) -> T:
         """Ask, and return the decoded answer. Raises ApiError or NotReachable."""
@@ -60,7 +30,7 @@ class Client(SyncOperations):
 
     def raw(self, call: Call[T]) -> tuple[int, bytes]:
         """The status and the bytes of an answer, as they came."""
-        timeout = max(self._timeout, float(call.query.get("wait") or 0) + SLACK)
+        timeout = patience(call, self._timeout)
         with self._exchange(call, "application/json", timeout) as response, sentences(self.url, timeout):
             return response.status, response.read()
 
@@ -68,17 +38,21 @@ class Client(SyncOperations):
         """The history as it happens, from after that id (None: from now on), until the service ends it."""
         return self.stream(calls.get_events(after=after))
 
-    def stream(self, call: Call[T]) -> Iterator[Message]:
-        """The server-sent events that an operation answers with when asked for them."""
-        with self._exchange(call, "text/event-stream", self._timeout) as response:
-            if response.status not in call.returns:
-                with sentences(self.url, self._timeout):
-                    raise refusal(response.status, response.read(), self.url)
-            yield from messages(self._lines(response))
+    def stream(self, call: Call[T], *, timeout: float | None = None) -> Generator[Message, None, None]:
+        """The server-sent events that a call answers with when asked for them; closing it ends the connection.
 
-    def _lines(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        `timeout` in seconds is for each wait, by default the client's.
+        """
+        timeout = timeout or self._timeout
+        with self._exchange(call, "text/event-stream", timeout) as response:
+            if response.status not in call.returns:
+                with sentences(self.url, timeout):
+                    raise refusal(response.status, response.read(), self.url)
+            yield from messages(self._lines(response, timeout))
+
+    def _lines(self, response: http.client.HTTPResponse, timeout: float) -> Iterator[bytes]:
         while True:
-            with sentences(self.url, self._timeout):
+            with sentences(self.url, timeout):
                 line = response.readline()
             if not line:
                 return

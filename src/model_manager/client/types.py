@@ -3,7 +3,7 @@
 Written by `python -m tools.client_code` from the API's description: change the routes, not this file.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 from msgspec import Struct
 
@@ -120,8 +120,8 @@ class Entry(Struct, rename="camel", kw_only=True):
     args: list[str] = []
     context_length: int | None = None
     parameters: dict[str, Any] = {}
-    task: Literal["chat", "embed"] = "chat"
-    pooling: Literal["cls", "last", "mean", "none", "rank"] | None = None
+    task: str = "chat"
+    pooling: str | None = None
     source: Source | None = None
 
 
@@ -152,7 +152,7 @@ class ActivationList(Struct, rename="camel", kw_only=True):
 class Active(Struct, rename="camel", kw_only=True):
     """`none` with a message, or `active` with the InferenceService of the verified model."""
 
-    status: Literal["active", "none"]
+    status: str
     slot: str
     message: str | None = None
     model_id: str | None = None
@@ -194,7 +194,7 @@ class Problem(Struct, rename="camel", kw_only=True):
     field: str
     message: str
     hint: str = ""
-    severity: Literal["error", "warning"] = "error"
+    severity: str = "error"
 
 
 class CatalogView(Struct, rename="camel", kw_only=True):
@@ -220,7 +220,7 @@ class Check(Struct, rename="camel", kw_only=True):
     """One thing that was looked at. Only `fail` makes an entry invalid; `warn` is worth reading."""
 
     name: str
-    status: Literal["fail", "pass", "warn"]
+    status: str
     message: str
     metadata: dict[str, Any] = {}
 
@@ -229,7 +229,7 @@ class CurrentToken(Struct, rename="camel", kw_only=True):
     """Who the request's token stands for. `models` null: all; `expiresAt` null: never."""
 
     name: str
-    scope: Literal["admin", "chat", "read"]
+    scope: str
     models: list[str] | None
     expires_at: str | None
 
@@ -312,9 +312,9 @@ class IssuedToken(Struct, rename="camel", kw_only=True):
 
     id: str
     name: str
-    scope: Literal["admin", "chat", "read"]
+    scope: str
     models: list[str] | None
-    state: Literal["expired", "revoked", "valid"]
+    state: str
     created_at: str
     created_by: str
     expires_at: str | None
@@ -349,7 +349,7 @@ class JobView(Struct, rename="camel", kw_only=True):
     id: str
     type: str
     key: str
-    status: Literal["cancelled", "completed", "failed", "pending", "running"]
+    status: str
     cancelling: bool
     payload: JobPayload
     progress: JobProgress | None
@@ -434,7 +434,7 @@ class Validation(Struct, rename="camel", kw_only=True):
 class Preview(Struct, rename="camel", kw_only=True):
     """`status` is `warning` when the entry is not valid as it is."""
 
-    status: Literal["success", "warning"]
+    status: str
     model: Entry
     validation: Validation
     manifest: dict[str, Any]
@@ -460,7 +460,7 @@ class Readiness(Struct, rename="camel", kw_only=True):
 class Received(Struct, rename="camel", kw_only=True):
     """`accepted`: the catalog is being looked at; `ignored` and `pong`: there was nothing to look for."""
 
-    status: Literal["accepted", "ignored", "pong"]
+    status: str
     message: str
 
 
@@ -480,7 +480,7 @@ class SettingView(Struct, rename="camel", kw_only=True):
     name: str
     env: str
     value: str
-    origin: Literal["default", "env", "file", "flag", "program"]
+    origin: str
     default: str
     help: str
     group: str
@@ -583,9 +583,9 @@ class TokenInfo(Struct, rename="camel", kw_only=True):
 
     id: str
     name: str
-    scope: Literal["admin", "chat", "read"]
+    scope: str
     models: list[str] | None
-    state: Literal["expired", "revoked", "valid"]
+    state: str
     created_at: str
     created_by: str
     expires_at: str | None

@@ -53,12 +53,12 @@ class Answering(Struct):
             raise no_endpoint(self.path, self.target)
         self.told.first(response.status, body)
         self.presence.stop()
-        await self.way.begin(response.status, to_client(response.headers, self.target), len(body), body)
+        await self.way.begin(response.status, to_client(response.headers, self.target.key), len(body), body)
         await self.way.end()
 
     async def _stream(self) -> None:
         """Pass each piece when it comes. The head waits for the first: a death before it still has a status."""
-        response, headers = self.response, to_client(self.response.headers, self.target)
+        response, headers = self.response, to_client(self.response.headers, self.target.key)
         events = (response.header(b"content-type") or b"").lower().startswith(b"text/event-stream")
         if events:
             headers.append((b"x-accel-buffering", b"no"))  # nginx would collect the events otherwise

@@ -3,12 +3,19 @@
 import msgspec
 from msgspec import Raw
 
-from model_manager.errors import InvalidRequest
+from model_manager.errors import InvalidRequest, TooLarge
 
 MAX_BODY = 32 * 1024 * 1024
 """Bytes; room for several images in base64."""
 
 MAX_NAME = 512
+
+SMALL = 1024 * 1024
+MAX_FIELDS = 500_000
+"""Fields of a body larger than `SMALL` bytes, at all depths: a million at the top would take a second to read.
+
+Colons are counted, which is quick; so many are not in a text that a model could read.
+"""
 
 Fields = dict[str, Raw]
 """A JSON object whose values are the client's own bytes."""
@@ -21,6 +28,8 @@ def parse_fields(body: bytes) -> Fields:
     """The top level of a JSON object. Of a repeated field the last one counts, here and upstream."""
     if not body:
         raise InvalidRequest("The body is empty.", 'Send a JSON object such as {"messages": […]}.')
+    if len(body) > SMALL and body.count(b":") > MAX_FIELDS:
+        raise TooLarge(f"The body has more than {MAX_FIELDS} fields.")
     try:
         return _FIELDS.decode(body)
     except msgspec.ValidationError as error:

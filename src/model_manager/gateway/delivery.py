@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from starlette.requests import ClientDisconnect
 from starlette.types import Scope, Send
 
 from model_manager.errors import UpstreamError
 from model_manager.gateway.headers import Headers
 from model_manager.http.outlet import Outlet, outlet_of
+from model_manager.http.parsing import header
 from model_manager.relay import Response
 
 Sees = Callable[[bytes], object]
@@ -23,7 +25,10 @@ class Delivery(Protocol):
     """One answer on its way out. Whoever stops before `end` has it cut off, and no end is faked."""
 
     async def begin(self, status: int, headers: Headers, length: int | None, piece: bytes) -> None:
-        """The head, with the body's first piece. `length` of the whole body in bytes, None when nobody knows."""
+        """The head, with the body's first piece, once the client has read the answers before it.
+
+        `length` of the whole body in bytes, None when nobody knows. May raise ClientDisconnect.
+        """
 
     async def pour(self, response: Response, sees: Sees) -> None:
         """The rest of the body as it comes, as fast as the client reads. Raises UpstreamError and SlowReader."""
@@ -38,7 +43,10 @@ class Delivery(Protocol):
 def delivery(scope: Scope, send: Send, patience: float) -> Delivery:
     """`patience`: seconds for which a client may leave what was sent unread."""
     outlet = outlet_of(scope)
-    return Sending(send, patience) if outlet is None else Straight(outlet, scope, patience)
+    of_a_page = header(scope, b"origin") is not None  # what lets it read its answer (CORS) is added by `send`
+    if outlet is None or of_a_page:
+        return Sending(send, patience)
+    return Straight(outlet, scope, patience)
 
 
 class Straight:
@@ -52,6 +60,9 @@ class Straight:
     async def begin(self, status: int, headers: Headers, length: int | None, piece: bytes) -> None:
         # What the outermost middleware adds to answers that go through `send`.
         headers.append((b"x-request-id", self._scope["state"]["request_id"].encode("ascii")))
+        await self._outlet.readable()
+        if self._outlet.gone:
+            raise ClientDisconnect
         self._outlet.begin(status, headers, length, piece)
 
     async def pour(self, response: Response, sees: Sees) -> None:

@@ -41,9 +41,9 @@ def to_server(headers: Pairs, target: Target) -> Pairs:
     return (*headers, (b"authorization", b"Bearer " + target.key.encode("utf-8")))
 
 
-def to_client(headers: Headers, target: Target) -> Headers:
+def to_client(headers: Iterable[tuple[bytes, bytes]], server_key: str | None) -> Headers:
     """The server's headers without its cookies, its CORS (which would open our origin) and its key."""
-    key = target.key.encode("utf-8") if target.key else None
+    key = server_key.encode("utf-8") if server_key else None
     return [
         (name, value)
         for name, value in headers

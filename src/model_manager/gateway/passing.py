@@ -13,6 +13,7 @@ from model_manager.gateway.failures import for_the_client
 from model_manager.gateway.headers import from_client, to_server
 from model_manager.gateway.permission import ended_of, only_of
 from model_manager.gateway.presence import ClientPresence
+from model_manager.gateway.room import Room
 from model_manager.gateway.shapes import shape_of
 from model_manager.gateway.shortcut import Shortcut, UnderWay, under_way
 from model_manager.gateway.telling import Observe, Told
@@ -33,7 +34,8 @@ class Passage:
 
     Nothing is sent twice to a model server, and a broken answer never looks like a complete one: before its
     first byte the client gets a status, after it an error event (streams) and a connection cut short.
-    `shortcut` learns what it may take next time. Timeouts in seconds; None for the relay's own.
+    All of a service share one `room`; `shortcut` learns what it may take next time. Timeouts in seconds; None
+    for the relay's own.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Passage:
         *,
         observe: Observe | None = None,
         shortcut: Shortcut | None = None,
+        room: Room | None = None,
         slow_reader_timeout: float = SLOW_READER_TIMEOUT,
         **timeouts: float,
     ) -> None:
@@ -53,6 +56,7 @@ class Passage:
         self._relay = relay
         self._observe = observe
         self._shortcut = shortcut
+        self._room = room or Room()
         self._slow_reader_timeout = slow_reader_timeout
         self._timeouts = timeouts
 
@@ -62,9 +66,10 @@ class Passage:
         try:
             if begun is None:
                 check_json_type(header(scope, b"content-type"))
-                fields = parse_fields(await read_body(scope, receive, MAX_BODY))
-                async with ClientPresence(receive, outlet_of(scope), ended_of(scope)) as presence:
-                    await self._begin(scope, fields, presence, told, send)
+                with self._room.counting(receive) as counted:
+                    fields = parse_fields(await read_body(scope, counted, MAX_BODY))
+                    async with ClientPresence(receive, outlet_of(scope), ended_of(scope)) as presence:
+                        await self._begin(scope, fields, presence, told, send)
             else:
                 async with ClientPresence(receive, outlet_of(scope), ended_of(scope)) as presence:
                     await self._go_on(scope, begun, presence, send)

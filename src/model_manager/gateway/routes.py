@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from model_manager.errors import MethodNotAllowed
 from model_manager.gateway.listing import Models
 from model_manager.gateway.passing import Passage
+from model_manager.gateway.room import Room
 from model_manager.gateway.shapes import shape_of
 from model_manager.gateway.shortcut import Shortcut
 from model_manager.gateway.telling import Observe
@@ -35,9 +36,9 @@ def routes(
     **timeouts: float,
 ) -> list[BaseRoute]:
     """`/v1/…` for a Starlette router. `timeouts` in seconds: `first_byte_timeout`, `idle_timeout`, …"""
-    models = Models(targets)
+    models, room = Models(targets), Room()
     passages = {
-        path: Passage(path, targets, relay, observe=observe, shortcut=shortcut, **timeouts)
+        path: Passage(path, targets, relay, observe=observe, shortcut=shortcut, room=room, **timeouts)
         for path in PASSED_ON
     }
     return [

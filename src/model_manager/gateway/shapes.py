@@ -106,8 +106,6 @@ def _headers(error: ModelManagerError) -> dict[str, str]:
         return {"www-authenticate": 'Bearer realm="model-manager"'}
     if isinstance(error, MethodNotAllowed):
         return {"allow": ", ".join(error.data["allow"])}
-    if error.status == 413:
-        return {"connection": "close"}  # the rest of the body is not worth reading
     if "retry_after" in error.data:
         return {"retry-after": str(error.data["retry_after"])}
     return {}

@@ -1,4 +1,4 @@
-"""The short way for a request whose head was seen before: one look-up instead of middleware, and no task.
+"""The short way for a request whose head was seen before: one look-up instead of parser and middleware, and no task.
 
 What a client says in the head of a request is, but for the length of the body, what it said in the last one. So the
 first takes the usual way through auth and `Passage`, and what they decided of its head is remembered. One with the same
@@ -10,19 +10,20 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
-from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from model_manager.errors import ModelManagerError
 from model_manager.gateway.bodies import model_of, parse_fields, with_model
-from model_manager.gateway.headers import Pairs, from_client, to_client, to_server
+from model_manager.gateway.headers import from_client, to_client, to_server
 from model_manager.gateway.telling import Observe, Told
+from model_manager.gateway.usage import TAIL, usage_of
 from model_manager.http import access_log
 from model_manager.http.context import GONE
-from model_manager.http.outlet import Outlet
-from model_manager.http.shortcut import Start
-from model_manager.relay import Relay, Response
+from model_manager.http.outlet import fields_of
+from model_manager.http.shortcut import Client, Head, head_seen
+from model_manager.relay import Prepared, Relay, Response, prepare
 from model_manager.serving.targets import Lease, Target, Targets
 from model_manager.tokens import Identity
 
@@ -32,10 +33,7 @@ SHORT = 128 * 1024
 HEADS = 512
 """Heads that are remembered; then all are forgotten, and learned again."""
 
-HEAD_BYTES = 4096
-"""Longer ones are not remembered."""
-
-_NEVER = frozenset({b"expect", b"origin", b"x-request-id"})
+_NEVER = frozenset({b"origin", b"x-request-id"})
 """Requests with these take the usual way: they are answered in a manner of their own, or no two of them are alike."""
 
 _UNDER_WAY = "model_manager.under_way"
@@ -43,24 +41,12 @@ _UNDER_WAY = "model_manager.under_way"
 ObserveHTTP = Callable[[str, str, int, float], None]
 """(method, path, status, seconds), as the outermost middleware tells it."""
 
-_this_process = os.urandom(12).hex()
+_this_process = os.urandom(12).hex().encode()
 _numbers = itertools.count()
 
 
-class Known(Struct, frozen=True):
-    """What was decided of a head: who asks, and which of its headers go on."""
-
-    identity: Identity
-    headers: Pairs
-
-    @property
-    def is_good(self) -> bool:
-        ends = self.identity.expires_at
-        return not self.identity.ended.is_set() and (ends is None or time.time() < ends)
-
-
 class Shortcut:
-    """Offered every POST that came whole (`http.shortcut`). Lives on the event loop's thread alone."""
+    """Offered every request that might be known (`http.shortcut`). Lives on the event loop's thread alone."""
 
     def __init__(
         self,
@@ -71,128 +57,151 @@ class Shortcut:
         observe_http: ObserveHTTP | None = None,
         **timeouts: float,
     ) -> None:
-        self._targets = targets
-        self._relay = relay
-        self._timeouts = timeouts
-        self._known: dict[tuple[object, ...], Known] = {}
+        self.targets = targets
+        self.relay = relay
+        self.timeouts = timeouts
         self.observe = observe
         self.observe_http = observe_http
+        self._known: dict[tuple[str, bytes], Known] = {}
+
+    def known(self, host: str, data: bytes) -> "Known | None":
+        return self._known.get((host, data))
 
     def learn(self, scope: Scope) -> None:
         """Remember the head of a request that was let in, and whose body was what it should be."""
-        headers, identity = scope["headers"], scope["state"].get("identity")
-        size = sum(len(name) + len(value) for name, value in headers)
-        if identity is None or size > HEAD_BYTES or not _NEVER.isdisjoint(name for name, _ in headers):
+        head, identity = head_seen(scope), scope["state"].get("identity")
+        if head is None or identity is None or not _NEVER.isdisjoint(name for name, _ in scope["headers"]):
             return
         if len(self._known) >= HEADS:
             self._known.clear()
-        self._known[_key(scope)] = Known(identity, from_client(headers))
+        self._known[head.host, head.data] = Known(self, head, scope, identity)
 
-    def take(self, scope: Scope, body: bytes, outlet: Outlet, app: ASGIApp, start: Start) -> bool:
-        known = self._known.get(_key(scope))
-        if known is None or not known.is_good:
-            return False
+
+class Known:
+    """What was decided of a head: who asks for what, and what of it goes on."""
+
+    __slots__ = ("_headers", "_prepared", "_shortcut", "identity", "keep_alive", "path")
+
+    def __init__(self, shortcut: Shortcut, head: Head, scope: Scope, identity: Identity) -> None:
+        self.path: str = scope["path"]
+        self.keep_alive = head.keep_alive
+        self.identity = identity
+        self._shortcut = shortcut
+        self._headers = from_client(scope["headers"])
+        self._prepared: dict[str, tuple[Target, Prepared]] = {}  # by slot
+
+    def take(self, body: bytes, client: Client) -> "UnderWay | None":
+        identity, shortcut, now = self.identity, self._shortcut, time.time()
+        if identity.ended.is_set() or (identity.expires_at is not None and now >= identity.expires_at):
+            return None
+        identity.used_at = now
+        request_id = b"%b%08x" % (_this_process, next(_numbers))
         try:
             fields = parse_fields(body)
-            target = self._targets.find(model_of(fields), known.identity.models)
-            request_id = f"{_this_process}{next(_numbers):08x}"
-            response = self._relay.begin(
-                "POST",
-                target.url.rstrip("/") + scope["path"],
-                headers=to_server(known.headers, target),
-                unique_headers=((b"x-request-id", request_id.encode()),),
-                body=with_model(fields, target.served_name),
-                **self._timeouts,
+            target = shortcut.targets.find(model_of(fields), identity.models)
+            response = shortcut.relay.begin(
+                self._prepare(target),
+                b"x-request-id: %b\r\n" % request_id,
+                with_model(fields, target.served_name),
+                **shortcut.timeouts,
             )
         except ModelManagerError:
-            return False  # the usual way tells of it
+            return None  # the usual way tells of it
         if response is None:
-            return False
-        scope["state"] |= {"request_id": request_id, "actor": known.identity.name}
-        lease = self._targets.lease(target)
-        UnderWay(self, scope, outlet, target, response, lease, known.identity, app, start)
-        return True
+            return None
+        lease = shortcut.targets.lease(target)
+        return UnderWay(shortcut, self, client, request_id, target, response, lease)
+
+    def _prepare(self, target: Target) -> Prepared:
+        found = self._prepared.get(target.slot)
+        if found is None or found[0] is not target:
+            url = target.url.rstrip("/") + self.path
+            found = target, prepare(url, to_server(self._headers, target))
+            self._prepared[target.slot] = found
+        return found[1]
 
 
 class UnderWay:
     """A request that was sent without a task. It ends here, when its answer is short and good, or on the usual way."""
 
+    __slots__ = (
+        "_began", "_client", "_known", "_lease", "_request_id", "_shortcut", "response", "target", "told"
+    )  # fmt: skip
+
+    told: Told
+    """Only on the usual way."""
+
     def __init__(
         self,
         shortcut: Shortcut,
-        scope: Scope,
-        outlet: Outlet,
+        known: Known,
+        client: Client,
+        request_id: bytes,
         target: Target,
         response: Response,
         lease: Lease,
-        identity: Identity,
-        app: ASGIApp,
-        start: Start,
     ) -> None:
         self.target = target
         self.response = response
-        self.told = Told(target.slot)
         self._shortcut = shortcut
-        self._scope = scope
-        self._outlet = outlet
+        self._known = known
+        self._client = client
+        self._request_id = request_id
         self._lease = lease
-        self._identity = identity
-        self._app = app
-        self._start = start
+        self._began = time.perf_counter()
         response.listen(self._on_news)
-        outlet.on_gone(self._on_gone)
-        identity.ended.callbacks.add(self._hand_over)
+        known.identity.ended.callbacks.add(self.hand_over)
 
     def _on_news(self) -> None:
         response = self.response
         if not response.arrived:
             return
         if response.status != 200 or response.length is None or response.length > SHORT or response.failed:
-            self._hand_over()
+            self.hand_over()
         elif response.is_whole:
             self._answer()
 
-    def _on_gone(self) -> None:
-        self._stop_listening()
-        self.told.status = GONE
-        self._end()
-
     def _answer(self) -> None:
         self._stop_listening()
-        body, response = self.response.take(), self.response
-        headers = to_client(response.headers, self.target)
-        headers.append((b"x-request-id", self._scope["state"]["request_id"].encode()))
-        self.told.first(response.status, body)
-        self._outlet.begin(response.status, headers, len(body), body)
-        self._outlet.end()
-        self._end()
+        response = self.response
+        body = response.take()
+        fields = _fields(tuple(response.headers), self.target.key)
+        fields = b"%bx-request-id: %b\r\n" % (fields, self._request_id)
+        seconds = time.perf_counter() - self._began
+        self._client.answer(fields, body, keep_alive=self._known.keep_alive)
+        self._tell(200, seconds, *usage_of(body[-TAIL:]))
 
-    def _end(self) -> None:
+    def gone(self) -> None:
+        self._stop_listening()
+        self._tell(GONE, None)
+
+    def _tell(self, status: int, first_byte: float | None, *tokens: int | None) -> None:
+        """It is over."""
         self._close()
-        shortcut, path = self._shortcut, self._scope["path"]
-        status, seconds = self.told.status, time.perf_counter() - self.told.began
-        access_log.tell(self._scope, status, seconds, seconds)
+        shortcut, path, seconds = self._shortcut, self._known.path, time.perf_counter() - self._began
+        access_log.write("POST", path, self._known.identity.name, status, seconds)
         if shortcut.observe_http is not None:
             shortcut.observe_http("POST", path, status, seconds)
         if shortcut.observe is not None:
-            self.told.tell(shortcut.observe, path)
+            shortcut.observe(self.target.slot, path, status, seconds, first_byte, *(tokens or (None, None)))
 
-    def _hand_over(self) -> None:
+    def hand_over(self) -> None:
         self._stop_listening()
-        self._scope["extensions"][_UNDER_WAY] = self
-        self._start(self._usual_way)
+        self.told = Told(self.target.slot, self._began)
+        self._client.go_on(self._usual_way)
 
-    async def _usual_way(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _usual_way(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Everything is told there; only what was opened here is closed here, whoever answers."""
+        scope["extensions"][_UNDER_WAY] = self
+        scope["state"]["request_id"] = self._request_id.decode()
         try:
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
         finally:
             self._close()
 
     def _stop_listening(self) -> None:
         self.response.listen(None)
-        self._outlet.on_gone(None)
-        self._identity.ended.callbacks.discard(self._hand_over)
+        self._known.identity.ended.callbacks.discard(self.hand_over)
 
     def _close(self) -> None:
         self.response.close()
@@ -205,8 +214,7 @@ def under_way(scope: Scope) -> UnderWay | None:
     return found
 
 
-def _key(scope: Scope) -> tuple[object, ...]:
-    """All that was looked at to let a request in, and all that goes on of its head."""
-    client = scope["client"]
-    fields = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
-    return (scope["path"], client and client[0], *fields)
+@lru_cache(maxsize=64)
+def _fields(headers: tuple[tuple[bytes, bytes], ...], key: str | None) -> bytes:
+    """What a client gets of a server's headers, which differ from answer to answer by their time at most."""
+    return fields_of(to_client(headers, key))

@@ -14,16 +14,16 @@ The status of a stream that broke is that of its error, which its client can onl
 
 
 class Told:
-    """One request, from its first moment to `tell`."""
+    """One request, from its first moment (`began`, by the performance counter) to `tell`."""
 
     __slots__ = ("began", "begun", "first_byte", "pieces", "slot", "status")
 
-    def __init__(self, slot: str = "") -> None:
+    def __init__(self, slot: str = "", began: float | None = None) -> None:
         self.slot = slot
         self.status = 500
         self.begun = False
         self.pieces: deque[bytes] = deque(maxlen=4)  # the last ones, for the usage in them
-        self.began = time.perf_counter()
+        self.began = time.perf_counter() if began is None else began
         self.first_byte: float | None = None
 
     def first(self, status: int, piece: bytes) -> None:

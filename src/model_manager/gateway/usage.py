@@ -8,8 +8,8 @@ TAIL = 4096
 _PLACES = (b'"usage"', b'"timings"')
 """OpenAI's and Anthropic's word, and llama.cpp's own. Within a JSON string the quotes would be escaped."""
 
-_READ = re.compile(rb'"(?:prompt_tokens|input_tokens|prompt_n)"\s*:\s*(\d{1,12})')
-_WRITTEN = re.compile(rb'"(?:completion_tokens|output_tokens|predicted_n)"\s*:\s*(\d{1,12})')
+_READ = re.compile(rb'"(?:prompt_tokens|input_tokens|prompt_n)"\s*:\s*(\d{1,12})(?!\d)')
+_WRITTEN = re.compile(rb'"(?:completion_tokens|output_tokens|predicted_n)"\s*:\s*(\d{1,12})(?!\d)')
 
 
 def usage_of(tail: bytes) -> tuple[int | None, int | None]:

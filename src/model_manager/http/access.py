@@ -41,7 +41,7 @@ _ADMINS = re.compile(r"/(tokens|support-bundle)(/.*)?", re.DOTALL)
 
 _LOOPBACK = re.compile(LOOPBACK.encode() + rb"(:\d+)?", re.IGNORECASE)
 
-_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host"})
+_FORWARDED = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"})
 
 _LOOKED_AT = _FORWARDED | {b"host", b"origin", b"authorization", b"x-api-key"}
 

@@ -16,13 +16,15 @@ SLOW = 5.0
 def tell(scope: Scope, status: int, began_after: float, seconds: float) -> None:
     """Log one request. `began_after`: seconds until its answer began."""
     in_time = began_after < SLOW or _may_take_long(scope)
+    actor = scope["state"].get("actor", "-")
+    write(scope["method"], scope["path"], actor, status, seconds, in_time=in_time)
+
+
+def write(method: str, path: str, actor: str, status: int, seconds: float, *, in_time: bool = True) -> None:
+    """Log one request that was answered in time, or not."""
     level = logging.DEBUG if status < 500 and in_time else logging.WARNING
     if log.isEnabledFor(level):
-        actor = scope["state"].get("actor", "-")
-        log.log(
-            level, "%s %s: %d in %.3f s, asked by %s",
-            scope["method"], scope["path"][:200], status, seconds, actor,
-        )  # fmt: skip
+        log.log(level, "%s %s: %d in %.3f s, asked by %s", method, path[:200], status, seconds, actor)
 
 
 def _may_take_long(scope: Scope) -> bool:

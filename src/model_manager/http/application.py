@@ -15,6 +15,7 @@ from model_manager.http.auth import Auth, Guard
 from model_manager.http.context import Context, Observe, Respond
 from model_manager.http.cors import Cors
 from model_manager.http.etags import etag_of
+from model_manager.http.idempotency import Answers
 from model_manager.http.openapi import document
 from model_manager.http.problems import problem_response
 from model_manager.http.routing import Route, Tagged, no_route, starlette_routes
@@ -31,16 +32,17 @@ def application(
     lifespan: Lifespan[Any] | None = None,
     observe: Observe | None = None,
     respond: Respond = problem_response,
+    answers: Answers | None = None,
 ) -> ASGIApp:
     """Everything an HTTP server is to serve.
 
     `others` are routes that are not part of the typed API (gateway, pages), `described` the OpenAPI path items of
-    those among them that belong in the description. Set `closing` when the service is told to stop: an HTTP server
-    waits for its streams to end before it tells `lifespan`.
+    those among them that belong in the description. With `answers`, an Idempotency-Key is heeded. Set `closing` when
+    the service is told to stop: an HTTP server waits for its streams to end before it tells `lifespan`.
     """
     typed = list(routes)
     typed += _description(typed, version, described)
-    known = [*starlette_routes(typed), *others]
+    known = [*starlette_routes(typed, answers), *others]
     router = Router(known, redirect_slashes=False, default=no_route, lifespan=lifespan)
     served: ASGIApp = Context(
         Guard(_Exact(known, router), auth), closing=closing, observe=observe, respond=respond

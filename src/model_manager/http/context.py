@@ -55,7 +55,7 @@ class Context:
             return
         state = scope.setdefault("state", {})
         state["closing"] = self._closing
-        state["request_id"] = request_id = _request_id(scope)
+        state["request_id"] = request_id = state.get("request_id") or _request_id(scope)
         # For this request's task alone: the server gives each its own context.
         logs.request_id.set(request_id)
         started = time.perf_counter()

@@ -9,6 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from model_manager.http.access import GRANTED, access
+from model_manager.http.idempotency import PATTERN
 from model_manager.http.problems import MEDIA_TYPE, Problem
 from model_manager.http.routing import PATH_PARAMETER, Encoded, NoQuery, Reply, Route, Tagged, union_members
 
@@ -98,6 +99,13 @@ def _header_parameters(route: Route) -> Iterator[dict[str, Any]]:
         yield {
             "name": "If-None-Match", "in": "header", "required": False, "description": about,
             "schema": {"type": "string"},
+        }  # fmt: skip
+
+    if route.is_kept and route.signature.returns is not NoReturn:
+        about = "The same key with the same request gets the same answer again, for a day, and nothing is done twice."
+        yield {
+            "name": "Idempotency-Key", "in": "header", "required": False, "description": about,
+            "schema": {"type": "string", "pattern": f"^{PATTERN}$"},
         }  # fmt: skip
 
 

@@ -50,6 +50,14 @@ class Outlet:
         if self._cycle.flow.write_paused:
             pause()
 
+    async def readable(self) -> None:
+        """Until the client has read enough of the answers before this one, or has left.
+
+        Without that wait, one that asks and never reads would have us keep all of its answers.
+        """
+        if self._cycle.flow.write_paused:
+            await self._cycle.flow.drain()
+
     def begin(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], length: int | None, piece: bytes
     ) -> None:
@@ -58,28 +66,15 @@ class Outlet:
         Raises ValueError for a header with a line break or a NUL in it.
         """
         cycle = self._cycle
-        lines = [STATUS_LINE[status]]
-        lines += [b"%b: %b\r\n" % pair for pair in cycle.default_headers]
-        lines += [b"%b: %b\r\n" % pair for pair in headers]
-        if not cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
-        if length is None:
-            self._chunked = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        elif status not in (204, 304):
-            lines.append(b"content-length: %d\r\n" % length)
-        head = b"".join(lines)
-        # Every line break must be one of those above, or a header would begin another one.
-        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
-            raise ValueError("a header holds a line break or a NUL")
+        fields = fields_of((*cycle.default_headers, *headers))
+        self._chunked = length is None
+        head = head_of(status, fields, cycle.keep_alive, length)
         self.status = status
         cycle.response_started = True
         if length is None:
-            self._transport.write(
-                b"%b\r\n%x\r\n%b\r\n" % (head, len(piece), piece) if piece else head + b"\r\n"
-            )
+            self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(piece), piece) if piece else head)
         else:
-            self._transport.write(b"%b\r\n%b" % (head, piece))
+            self._transport.write(head + piece)
 
     def write(self, piece: bytes) -> None:
         """Send a piece that is not empty. Nothing is refused: who ignores `on_pressure` fills the memory."""
@@ -88,6 +83,8 @@ class Outlet:
     def end(self) -> None:
         """The answer is whole; the connection goes on to the next request."""
         cycle = self._cycle
+        # Nothing may lead from here back to here: what goes in circles waits for the collector, with all it holds.
+        del self._cycle
         self._on_gone = self._on_pause = self._on_resume = None
         if self._chunked:
             self._transport.write(b"0\r\n\r\n")
@@ -114,6 +111,26 @@ class Outlet:
     def resumed(self) -> None:
         if self._on_resume is not None:
             self._on_resume()
+
+
+def fields_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The lines of these headers. Raises ValueError for one with a line break or a NUL in it."""
+    lines = [b"%b: %b\r\n" % pair for pair in headers]
+    fields = b"".join(lines)
+    # Every line break must be one of those above, or a header would begin another one.
+    if fields.count(b"\n") != len(lines) or fields.count(b"\r") != len(lines) or b"\0" in fields:
+        raise ValueError("a header holds a line break or a NUL")
+    return fields
+
+
+def head_of(status: int, fields: bytes, keep_alive: bool, length: int | None) -> bytes:
+    """All before the body: `length` is that of it in bytes; None for one in chunks."""
+    if length is None:
+        framing = b"transfer-encoding: chunked\r\n"
+    else:
+        framing = b"" if status in (204, 304) else b"content-length: %d\r\n" % length
+    connection = b"" if keep_alive else b"connection: close\r\n"
+    return b"%b%b%b%b\r\n" % (STATUS_LINE[status], fields, connection, framing)
 
 
 def outlet_of(scope: Scope) -> Outlet | None:

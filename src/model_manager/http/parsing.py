@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, TypeVar, get_origin
 from urllib.parse import parse_qsl
@@ -153,6 +152,8 @@ def _refuse_duplicate_keys(data: bytes) -> None:
 def _unknown(name: str, where: str, known: Iterable[str]) -> Unprocessable:
     shown = name[:100]
     names = list(known)
+    from difflib import get_close_matches  # only here: most requests have no mistake to explain
+
     guess = get_close_matches(shown, names, n=1)
     hint = (
         f"Did you mean `{guess[0]}`?"

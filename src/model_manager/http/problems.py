@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
-from model_manager.errors import MethodNotAllowed, ModelManagerError, TooLarge, Unauthorized
+from model_manager.errors import MethodNotAllowed, ModelManagerError, Unauthorized
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -70,8 +70,6 @@ def _headers(error: ModelManagerError) -> Mapping[str, str]:
         return {"www-authenticate": 'Bearer realm="model-manager"'}
     if isinstance(error, MethodNotAllowed):
         return {"allow": ", ".join(error.data.get("allow", ()))}
-    if isinstance(error, TooLarge):
-        return {"connection": "close"}  # the rest of the body is not worth reading
     if "retry_after" in error.data:
         return {"retry-after": str(error.data["retry_after"])}
     return {}

@@ -38,8 +38,10 @@ MAX_AHEAD = 256
 """Requests that a client may send before the first of them is answered."""
 
 LINGER = 2.0
-LINGER_BYTES = 1 << 20
-"""Seconds and bytes that a refused client may still send: closed at once, its system may drop our answer unread."""
+LINGER_BYTES = 4 << 20
+"""Seconds and bytes that a client may still send when it was answered already: closed at once, its system may drop
+the answer unread.
+"""
 
 _NEVER = math.inf
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
@@ -71,6 +73,9 @@ class BoundedProtocol(ShortcutProtocol):
 
     _head = _fields = _hosts = _brought = 0
 
+    _answering: RequestResponseCycle | None = None
+    """The request that is being answered; `cycle` is the last one that was read, maybe far ahead of it."""
+
     _outlet: Outlet | None = None
     """Of the request that is being answered."""
 
@@ -98,6 +103,11 @@ class BoundedProtocol(ShortcutProtocol):
         if self.place is not None:
             self.place.leave()
         super().connection_lost(exc)
+        if (
+            self._answering is not None and not self._answering.response_complete
+        ):  # uvicorn tells only `cycle`
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         if self._outlet is not None:
             self._outlet.lost()
 
@@ -107,6 +117,27 @@ class BoundedProtocol(ShortcutProtocol):
             if self._beside > LINGER_BYTES:
                 self.transport.abort()
             return
+        if self.shortcut is not None and not self._is_busy():
+            data = self.offer(data)
+            if not data:
+                self._wait_beside_parser()
+                return
+        self.feed(data)
+
+    def _is_busy(self) -> bool:
+        """Whether the parser is within a request, or the last one that it read is not answered."""
+        return (
+            self._in_head or self._in_body or (self.cycle is not None and not self.cycle.response_complete)
+            or self.transport.is_closing()
+        )  # fmt: skip
+
+    def _wait_beside_parser(self) -> None:
+        """For the rest of a body, or for an answer: a request is held or on the short way."""
+        self._beside = 0
+        self._is_first = False
+        self.read_by = _NEVER if self._taken else self._crowd.now + self._limits.body_seconds
+
+    def feed(self, data: bytes) -> None:
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
@@ -218,7 +249,10 @@ class BoundedProtocol(ShortcutProtocol):
     def on_body(self, body: bytes) -> None:
         self._beside = 0
         self._brought += len(body)
-        if self._brought >= BODY_PIECE:
+        if self.cycle.response_complete:
+            if self._brought > LINGER_BYTES:
+                self.transport.abort()
+        elif self._brought >= BODY_PIECE:
             self._brought = 0
             self.read_by = self._crowd.now + self._limits.body_seconds
         super().on_body(body)
@@ -235,7 +269,7 @@ class BoundedProtocol(ShortcutProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         scope: Any = cycle.scope
-        self._outlet = None
+        self._answering, self._outlet = cycle, None
         if scope["http_version"] == "1.1" and scope["method"] != "HEAD":
             self._outlet = Outlet(cycle)
             scope["extensions"] = {EXTENSION: self._outlet}
@@ -250,7 +284,10 @@ class BoundedProtocol(ShortcutProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        elif not (self._in_head or self._in_body):
+        elif self._in_body:  # what was not waited for: closed at once, it would take our answer with it
+            self._brought = 0
+            self.read_by = self._crowd.now + LINGER
+        elif not self._in_head:
             self._rest()
 
     def _rest(self) -> None:
@@ -262,7 +299,9 @@ class BoundedProtocol(ShortcutProtocol):
         """A deadline has passed: the client's, or one for its leaving."""
         if self._deaf or self.transport.is_closing() or self.write_by < self._crowd.now:
             self.transport.abort()
-        elif self._in_body:
+            return
+        self.give_up()
+        if self._in_body:
             if self.flow.read_paused or self.cycle.waiting_for_100_continue:  # it is waiting for us
                 self.read_by = self._crowd.now + self._limits.body_seconds
             else:

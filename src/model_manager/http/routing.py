@@ -28,7 +28,9 @@ from starlette.types import Receive, Scope, Send
 
 from model_manager.errors import MethodNotAllowed, NotFound
 from model_manager.http.etags import has_it
+from model_manager.http.idempotency import METHODS, Answers
 from model_manager.http.parsing import check_json_type, header, parse_body, parse_query, read_body
+from model_manager.http.turns import Turns
 from model_manager.tokens import Identity
 
 T = TypeVar("T")
@@ -111,7 +113,12 @@ class Signature:
 
 @dataclass(frozen=True)
 class Route:
-    """One method on one path. `also` documents the types of statuses other than the usual one."""
+    """One method on one path. `also` documents the types of statuses other than the usual one.
+
+    `at_once`: how many requests of an expensive route are answered at the same time, the next ones get a 429.
+    `always`: answered whatever else its caller has under way, for probes. `kept` False: an
+    Idempotency-Key is not heeded, since the answer holds a secret or anybody may ask.
+    """
 
     method: Method
     path: str
@@ -119,6 +126,9 @@ class Route:
     status: int = 200
     also: Mapping[int, Any] = field(default_factory=dict)
     context: Any = None
+    at_once: int | None = None
+    always: bool = False
+    kept: bool = True
 
     def bound(self, context: Any) -> "Route":
         return replace(self, context=context)
@@ -126,6 +136,11 @@ class Route:
     @cached_property
     def signature(self) -> Signature:
         return _read_signature(self)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether an Idempotency-Key is heeded."""
+        return self.kept and self.method in METHODS
 
     async def answer(self, scope: Scope, receive: Receive) -> Response:
         """Parse, call the handler, encode."""
@@ -182,7 +197,8 @@ def _tagged(value: Tagged[Any], if_none_match: str | None) -> Response:
 class Endpoint:
     """ASGI application of one path: finds the method, or says which there are. HEAD is GET without a body."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route], turns: Turns, answers: Answers | None) -> None:
+        self._turns, self._answers = turns, answers
         self._routes: dict[str, Route] = {route.method: route for route in routes}
         for route in self._routes.values():
             _ = route.signature  # read now: a route that cannot work must not wait for its first request
@@ -193,7 +209,7 @@ class Endpoint:
         method = scope["method"]
         route = self._routes.get("GET" if method == "HEAD" else method)
         if route is not None:
-            response = await route.answer(scope, receive)
+            response = await self._answer(route, scope, receive)
         elif method == "OPTIONS":
             response = Response(status_code=204, headers={"allow": ", ".join(self._allow)})
         else:
@@ -204,14 +220,27 @@ class Endpoint:
             )
         await response(scope, receive, send)
 
+    async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Response:
+        if route.always:
+            return await route.answer(scope, receive)
+        turn = self._turns.take(scope, f"{route.method} {route.path}", route.at_once)
+        try:
+            if self._answers is not None and route.is_kept:
+                return await self._answers.once(scope, receive, route.answer)
+            return await route.answer(scope, receive)
+        finally:
+            self._turns.give(turn)
 
-def starlette_routes(routes: Iterable[Route]) -> list[StarletteRoute]:
+
+def starlette_routes(routes: Iterable[Route], answers: Answers | None = None) -> list[StarletteRoute]:
     """One Starlette route per path, in the order in which the paths first appear."""
+    turns = Turns()
     paths: dict[str, list[Route]] = {}
     for route in routes:
         paths.setdefault(route.path, []).append(route)
     return [
-        _Path(path, Endpoint(group), methods=[one.method for one in group]) for path, group in paths.items()
+        _Path(path, Endpoint(group, turns, answers), methods=[one.method for one in group])
+        for path, group in paths.items()
     ]
 
 

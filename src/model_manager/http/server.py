@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from model_manager.http.connections import Connections
 from model_manager.http.protocol import BoundedProtocol, bounded
+from model_manager.http.shortcut import Shortcut
 from model_manager.http.tls import Certificate, TlsListener
 
 
@@ -25,9 +26,10 @@ class HttpServer(uvicorn.Server):
         connections: Connections,
         certificate: Certificate | None = None,
         *,
+        shortcut: Shortcut | None = None,
         patience: int | None = None,
     ) -> None:
-        self._protocol = bounded(connections)
+        self._protocol = bounded(connections, shortcut)
         self._connections, self._certificate = connections, certificate
         super().__init__(
             uvicorn.Config(

@@ -9,7 +9,7 @@ Labels are bounded: slots are declared, paths are templates of routes, results a
 
 from collections.abc import Iterable
 
-from model_manager.metrics.tallies import UNMATCHED, Count, Histogram, Tally
+from model_manager.metrics.tallies import UNMATCHED, Count, Durations, Histogram, Tally
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -58,6 +58,7 @@ class Metrics:
         )
 
         self._passages: dict[tuple[str, str], _Passage] = {}
+        self._answers: dict[tuple[str, str | None, int], tuple[Tally, Durations]] = {}
 
     def begin(self, slots: Iterable[str], kinds: Iterable[str]) -> None:
         """Show from the start, as zeros, what has not happened yet.
@@ -82,10 +83,15 @@ class Metrics:
 
     def request(self, method: str, path: str | None, status: int, seconds: float) -> None:
         """One finished HTTP request; `path` is the route's template, None when no route matched."""
-        method = method if method in _METHODS else "OTHER"
-        path = path or UNMATCHED
-        self.requests.of(method, path, str(status)).value += 1
-        self.durations.of(method, path).add(seconds)
+        of = self._answers.get((method, path, status))
+        if of is None:
+            method = method if method in _METHODS else "OTHER"
+            template = path or UNMATCHED
+            of = self.requests.of(method, template, str(status)), self.durations.of(method, template)
+            self._answers[method, path, status] = of
+        tally, durations = of
+        tally.value += 1
+        durations.add(seconds)
 
     def gateway(
         self,

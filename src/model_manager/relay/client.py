@@ -9,7 +9,13 @@ import msgspec
 
 from model_manager.errors import UpstreamError, UpstreamTimeout
 from model_manager.relay.connection import Connection
-from model_manager.relay.head import Headers, Origin, request_head, split_url
+from model_manager.relay.head import (
+    Headers,
+    Origin,
+    Prepared,
+    request_head,
+    split_url,
+)
 from model_manager.relay.response import Response
 
 CONNECT_TIMEOUT = 5.0
@@ -84,27 +90,24 @@ class Relay:
 
     def begin(
         self,
-        method: str,
-        url: str,
-        *,
-        headers: Headers = (),
-        unique_headers: Headers = (),
+        prepared: Prepared,
+        lines: bytes,
         body: bytes,
+        *,
         first_byte_timeout: float = FIRST_BYTE_TIMEOUT,
         idle_timeout: float = IDLE_TIMEOUT,
     ) -> Response | None:
         """`request` without waiting for anything; None, and nothing sent, when no unused connection is kept.
 
+        `lines` are headers that differ from request to request, whole and good: they are not looked at.
         `listen` to the answer, or `wait_for_head`. Whatever goes wrong from here on is the answer's to tell.
         """
-        origin, target = split_url(url)
-        head = request_head(method, target, origin, headers, len(body), unique_headers)
-        connection = self._take(origin)
+        connection = self._take(prepared.origin)
         if connection is None:
             return None
         response = Response(connection, first_byte_timeout, idle_timeout)
-        connection.begin(response, method)
-        connection.send(head + body)
+        connection.begin(response, "POST")
+        connection.send(b"%b%bcontent-length: %d\r\n\r\n%b" % (prepared.head, lines, len(body), body))
         return response
 
     async def json(
@@ -192,6 +195,7 @@ class Relay:
                 connection.look_at_the_clock(now)
             elif now >= connection.kept_until:
                 self._expire(connection)
+        self._idle = {origin: resting for origin, resting in self._idle.items() if resting}
         self._clock = loop.call_later(TICK, self._tick, loop) if self._all else None
 
     def _expire(self, connection: Connection) -> None:
@@ -203,10 +207,7 @@ class Relay:
         if connection.kept_until is None:
             return
         connection.kept_until = None
-        resting = self._idle[connection.origin]
-        del resting[connection]
-        if not resting:
-            del self._idle[connection.origin]
+        del self._idle[connection.origin][connection]
 
     def _lost(self, connection: Connection) -> None:
         self._forget(connection)

@@ -9,6 +9,7 @@ import httptools
 
 from model_manager.errors import UpstreamError
 from model_manager.relay.head import Origin, end_to_end
+from model_manager.relay.known import cut, is_sound
 from model_manager.relay.response import Response
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -35,6 +36,10 @@ class Connection(asyncio.Protocol):
         self._response: Response | None = None
         self._writable: asyncio.Future[None] | None = None
         self._poll: select.poll | None = None
+        self._known = (
+            b""  # the last head of a 200 that came whole, without the digits of its length, and its headers
+        )
+        self._known_headers: list[tuple[bytes, bytes]] = []
         self._sending = False
         self._reset()
 
@@ -107,9 +112,14 @@ class Connection(asyncio.Protocol):
         if self._response is None:  # an answer nobody asked for must not become the next one's
             self._transport.abort()
             return
-        self.answered = True
-        self._bodiless += len(data)
         response = self._response
+        found = None if self.answered else cut(data)
+        self.answered = True
+        if found is not None and self._is_known(data, *found):
+            self._finish()
+            response.on_read()
+            return
+        self._bodiless += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -121,6 +131,8 @@ class Connection(asyncio.Protocol):
             if self._bodiless > MAX_HEAD_BYTES and not self._complete:
                 self.fail(self._too_large())
         if self._complete:
+            if found is not None and self._keep_alive:
+                self._learn(found[0], response)
             self._finish()
         response.on_read()
 
@@ -185,21 +197,44 @@ class Connection(asyncio.Protocol):
             self._keep_alive = self._parser.should_keep_alive()
             self._response.on_end()
 
+    # ── past httptools ───────────────────────────────────────────────────────────────────────
+
+    def _is_known(self, data: bytes, head: bytes, start: int, length: int) -> bool:
+        """Whether this is a whole answer with the last one's head: then it is taken, and the parser need not see it."""
+        response = self._response
+        if head != self._known or len(data) != start + length or not self._bodies or response is None:
+            return False
+        response.on_head(200, self._known_headers, length)
+        if length:
+            response.on_data(data[start:])
+        response.on_end()
+        self._complete = self._keep_alive = True
+        return True
+
+    def _learn(self, head: bytes, response: Response) -> None:
+        """Remember the head of an answer that came in one piece, and after which the connection is kept."""
+        if response.status == 200 and self._bodies and is_sound(head, self._headers):
+            self._known, self._known_headers = head, response.headers
+
     # ── inside ───────────────────────────────────────────────────────────────────────────────
 
     def _framing(self, status: int) -> int | None:
         """The body's declared length, None when it is chunked or ends with the connection."""
         if not self._bodies or status in (204, 304):
             return 0
-        codings = [value.strip().lower() for name, value in self._headers if name == b"transfer-encoding"]
+        codings, length = [], None
+        for name, value in self._headers:
+            if name == b"transfer-encoding":
+                codings.append(value.strip().lower())
+            elif name == b"content-length":
+                length = int(value)
         if codings:
             if codings != [b"chunked"]:  # another coding would be lost with its header
                 raise UpstreamError(f"{self.origin} uses a transfer coding other than chunked")
             return None
         # httptools refuses repeated, empty and malformed lengths, and one beside a transfer coding
-        length = next((value for name, value in self._headers if name == b"content-length"), None)
         self._until_close = length is None
-        return None if length is None else int(length)
+        return length
 
     def _finish(self) -> None:
         """The answer is complete: rest in the pool, unless something speaks against it."""

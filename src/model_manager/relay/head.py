@@ -48,6 +48,19 @@ class Origin(NamedTuple):
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
 
+class Prepared(NamedTuple):
+    """A POST that is sent again and again: all of it but its body and what differs in its head."""
+
+    origin: Origin
+    head: bytes
+
+
+def prepare(url: str, headers: Headers) -> Prepared:
+    """A POST to `url`, with these headers. Raises UpstreamError for what cannot be sent."""
+    origin, target = split_url(url)
+    return Prepared(origin, _first_lines("POST", target, origin) + _known_fields(tuple(headers)))
+
+
 @lru_cache(maxsize=256)
 def split_url(url: str) -> tuple[Origin, str]:
     """The origin and the request target of an absolute `http:` URL; UpstreamError when it is none."""
@@ -81,8 +94,8 @@ def request_head(
         framing = b"content-length: %d\r\n" % length
     else:
         framing = b""
-    fields = _known_fields(tuple(headers)) + (_lines(unique) if unique else b"")
-    return b"%b%b%b\r\n" % (_first_lines(method, target, origin), fields, framing)
+    known, own = _known_fields(tuple(headers)), _lines(unique) if unique else b""
+    return b"%b%b%b%b\r\n" % (_first_lines(method, target, origin), known, own, framing)
 
 
 @lru_cache(maxsize=256)
@@ -114,6 +127,8 @@ def _first_lines(method: str, target: str, origin: Origin) -> bytes:
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The headers without hop-by-hop ones, those that `Connection` names included; names in lower case."""
     lowered = [(name.lower(), value) for name, value in headers]
+    if HOP_BY_HOP.isdisjoint([name for name, _ in lowered]):
+        return lowered
     dropped: set[bytes] | frozenset[bytes] = HOP_BY_HOP
     for name, value in lowered:
         if name == b"connection":

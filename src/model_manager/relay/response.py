@@ -181,7 +181,9 @@ class Response:
 
     def on_read(self) -> None:
         """All that one read of the socket brought is here."""
-        if self._sink is None or self._ended:
+        if self._sink is None:
+            self._wake()
+        elif self._ended:
             self._hand_on()
             self._wake()
         elif self._chunks:
@@ -208,5 +210,6 @@ class Response:
             if not self._waiter.done():
                 self._waiter.set_result(None)
         elif self._on_news is not None:
-            self.silent_at = self._loop.time() + self._idle_timeout
+            if not self._ended:
+                self.silent_at = self._loop.time() + self._idle_timeout
             self._on_news()

@@ -100,6 +100,12 @@ def activation(connection: Transaction | sqlite3.Connection, activation_id: str)
     return _row(row)
 
 
+def desired(connection: Transaction | sqlite3.Connection, slot_name: str) -> Row | None:
+    """The activation that a slot wants."""
+    wanted = slot(connection, slot_name).desired
+    return activation(connection, wanted) if wanted else None
+
+
 def activations(
     connection: sqlite3.Connection, limit: int, *, slot_name: str | None = None, model_id: str | None = None,
     result: Result | None = None, before: int | None = None,

@@ -146,4 +146,4 @@ def _readme(parts: Parts, now: str) -> str:
     )  # fmt: skip
 
 
-ROUTES = (Route("GET", "/support-bundle", support_bundle),)
+ROUTES = (Route("GET", "/support-bundle", support_bundle, at_once=1),)

@@ -78,6 +78,6 @@ async def catalog_problems(parts: Parts) -> Tagged[Problems]:
 
 ROUTES = (
     Route("GET", "/catalog", get_catalog),
-    Route("POST", "/refresh", refresh),
+    Route("POST", "/refresh", refresh, at_once=2),
     Route("GET", "/catalog/problems", catalog_problems),
 )

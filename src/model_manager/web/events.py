@@ -1,5 +1,6 @@
 """`/events`: the history as it happens, as server-sent events whose ids lead back to the place one left."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 from msgspec import Struct
@@ -13,7 +14,12 @@ from model_manager.web.history import HistoryEvent, Sequence, history_event
 from model_manager.web.jobs import JobProgress, job_progress
 from model_manager.web.paging import Limited
 
-PAGE = 500
+PAGE = 100
+"""Events that are read from the history at once: no more, so that a thousand readers who come back take turns."""
+
+TOLD = 256
+"""Messages that are kept for those who are behind: as many as a subscription's queue holds."""
+
 LARGEST = 2**63 - 1
 
 
@@ -72,9 +78,7 @@ async def feed(events: EventLog, after: int | None) -> AsyncGenerator[Message, N
             yield message
         async for item in live:
             if isinstance(item, Progress):
-                yield Message(
-                    ProgressNotice(item.kind, item.subject, job_progress(item.data)), event="progress"
-                )
+                yield _told(item)
             elif isinstance(item, Gap):
                 yield _gap(last)
                 async for message in _stored(events, last, LARGEST):
@@ -82,13 +86,14 @@ async def feed(events: EventLog, after: int | None) -> AsyncGenerator[Message, N
                     yield message
             elif item.seq > last:
                 last = item.seq
-                yield _event(item)
+                yield _told(item)
 
 
 async def _stored(events: EventLog, after: int, until: int) -> AsyncGenerator[Message, None]:
     while after < until and (found := await events.page(after=after, limit=PAGE)):
         for event in found:
             yield _event(event)
+            await asyncio.sleep(0)  # others have their turn, and the news that the client left has its own
         after = found[-1].seq
 
 
@@ -99,6 +104,25 @@ async def _newest(events: EventLog) -> int:
 
 def _event(event: Event) -> Message:
     return Message(history_event(event), id=event.seq)
+
+
+_newest_told: dict[int, tuple[Event | Progress, Message]] = {}
+
+
+def _told(item: Event | Progress) -> Message:
+    """The message of what just happened, one and the same for all who listen: made and encoded once."""
+    found = _newest_told.get(id(item))
+    if found is not None and found[0] is item:
+        return found[1]
+    if isinstance(item, Event):
+        message = _event(item)
+    else:
+        notice = ProgressNotice(item.kind, item.subject, job_progress(item.data))
+        message = Message(notice, event="progress")
+    _newest_told[id(item)] = item, message
+    if len(_newest_told) > TOLD:
+        del _newest_told[next(iter(_newest_told))]
+    return message
 
 
 def _gap(after: int) -> Message:

@@ -50,7 +50,7 @@ async def metrics(parts: Parts, request: Request) -> Response:
 
 
 ROUTES = (
-    Route("GET", "/healthz", healthz),
-    Route("GET", "/readyz", readyz, also={503: Readiness}),
-    Route("GET", "/metrics", metrics),
+    Route("GET", "/healthz", healthz, always=True),
+    Route("GET", "/readyz", readyz, also={503: Readiness}, always=True),
+    Route("GET", "/metrics", metrics, at_once=4),
 )

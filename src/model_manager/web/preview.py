@@ -117,6 +117,6 @@ def _without_unset(raw: bytes) -> bytes:
 
 
 ROUTES = (
-    Route("POST", "/catalog/preview", preview_entry),
-    Route("POST", "/catalog/validate", validate_entry, also={400: Validation}),
+    Route("POST", "/catalog/preview", preview_entry, at_once=8),
+    Route("POST", "/catalog/validate", validate_entry, also={400: Validation}, at_once=8),
 )

@@ -15,8 +15,8 @@ LEARNABLE = 8
 """Characters from which on a value with a secret's name is a secret wherever it stands; a shorter one is a word."""
 
 _NAMES = (
-    r"(?:token(?!s|iz)|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|private[_-]?key|credential"
-    r"|authorization|auth[_-]?key)"
+    r"(?:token(?!s|iz)|secret|passw(?:or)?d|passphrase|pwd|signature|api[ _-]?key|account[_-]?key|access[_-]?key"
+    r"|private[_-]?key|credential|authorization|auth[_-]?key)"
 )
 # Patterns are texts: `re` compiles each at its first use and keeps it, and most services never have a use for them.
 _NAMED = rf"(?i){_NAMES}"
@@ -25,9 +25,15 @@ _PLACE = r"(?i)(?:env|file|path|name|ref)$"
 _FLAG = rf"(?i)--?[\w.-]{{0,60}}{_NAMES}[\w.-]{{0,40}}"
 
 # A shape is looked for only in lines that hold its mark (in lower case): most hold none, and a search for each shape
-# would take seconds for a bundle. Repeats are bounded: a hostile line of a megabyte must not take a minute.
+# would take seconds for a bundle. Repeats are bounded, or begin only where a word begins: nothing else runs while a
+# hostile line is searched.
 _SHAPES = (
-    ("://", r"(?<=://)[^/@\s\"']{1,500}(?=@)"),
+    ("://", r"(?<=://)[^/\s\"']{1,500}(?=@)"),
+    ("://", r"(?<=://)[^/\s\"':]{0,100}:(?!\d+/)[^@\s\"']{1,100}(?=@)"),  # a password with a slash in it
+    ("sig=", r"(?<=[?&]sig=)[^&\s\"']+"),  # Azure's signed addresses
+    ("hooks.slack.com/", r"(?<=hooks\.slack\.com/)[\w/]+"),
+    ("cookie:", r"(?i)(?<=cookie: )[^\r\n]+"),
+    ("authorization: ", r"(?i)(?<=authorization: )[^\r\n\"']+"),
     ("bearer ", r"(?i)\bbearer +[\w.~+/=-]{6,}"),
     ("basic ", r"(?i)\bbasic +[\w.~+/=-]{6,}"),
     ("hf_", r"\bhf_[A-Za-z0-9]{6,}"),
@@ -37,17 +43,37 @@ _SHAPES = (
     ("akia", r"\bAKIA[A-Z0-9]{12,}"),
     ("asia", r"\bASIA[A-Z0-9]{12,}"),
     ("sk-", r"\bsk-[\w-]{16,}"),
+    ("k_", r"\b[rs]k_(?:live|test)_\w{6,}"),
+    ("npm_", r"\bnpm_\w{20,}"),
+    ("nvapi-", r"\bnvapi-[\w-]{6,}"),
+    ("aiza", r"\bAIza[\w-]{20,}"),
     ("xox", r"\bxox[abeoprs]-[\w-]{6,}"),
-    ("eyj", r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"),  # a JSON Web Token
+    ("eyj", r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"),  # a JSON Web Token
 )
-_VALUE = r"(?:\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s\"',;&{}\[\]]+)"
-_PAIR = rf"(?i)({_NAMES}[\w.-]{{0,40}}[\"']?\s{{0,4}}[:=]\s{{0,4}}){_VALUE}"
-_OPTION = rf"(?i)(--[\w.-]{{0,60}}?{_NAMES}[\w.-]{{0,40}}\s{{1,4}}){_VALUE}"
-_IN_NAMES = ("token", "secret", "passw", "passphrase", "key", "credential", "authorization")
+# Quoted, also to a line's cut end; quoted in a text that is quoted itself; else a word.
+_VALUE = (
+    r"(?:b?\"(?:[^\"\\\r\n]|\\.)*(?:\"|$)|b?'[^'\r\n]*(?:'|$)|\\{1,8}\"[^\"\r\n]*(?:\"|$)|[^\s\"',;&{}\[\]]+)"
+)
+_PAIR = rf"(?i)({_NAMES}[\w.-]{{0,40}}(?:\\{{0,8}}[\"'])?\s{{0,4}}(?::=|=>|->|==?|:|%3D)\s{{0,20}}){_VALUE}"
+_OPTION = rf"(?i)(?<![\w.-])(--?[\w.-]{{0,60}}?{_NAMES}[\w.-]{{0,40}}\s{{1,4}}){_VALUE}"
+_IN_NAMES = (
+    "token",
+    "secret",
+    "passw",
+    "passphrase",
+    "pwd",
+    "signature",
+    "key",
+    "credential",
+    "authorization",
+)
 
-_KEY_MARK = "PRIVATE KEY-----"
-_KEY = r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,30}PRIVATE KEY-----|\Z)"
-_END_OF_KEY = r"\A[\s\S]*?-----END [A-Z ]{0,30}PRIVATE KEY-----"
+_KEY_MARK = "PRIVATE KEY"
+_KEY = (
+    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----[\s\S]*?"
+    r"(?:-----END [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----|\Z)"
+)
+_END_OF_KEY = r"\A[\s\S]*?-----END [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
 """Of a key whose beginning was cut off."""
 
 

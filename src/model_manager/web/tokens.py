@@ -109,7 +109,7 @@ def _seconds(lifetime: str | int | None) -> int | None:
 
 ROUTES = (
     Route("GET", "/tokens", list_tokens),
-    Route("POST", "/tokens", create_token, status=201),
+    Route("POST", "/tokens", create_token, status=201, kept=False),
     Route("GET", "/tokens/current", current_token),
-    Route("DELETE", "/tokens/{token}", revoke_token),
+    Route("DELETE", "/tokens/{token}", revoke_token, kept=False),
 )

@@ -179,4 +179,4 @@ def _push(raw: bytes, request: Request) -> Push:
         ) from error
 
 
-ROUTES = (Route("POST", "/catalog/webhook", catalog_webhook, status=202, also={200: Received}),)
+ROUTES = (Route("POST", "/catalog/webhook", catalog_webhook, status=202, also={200: Received}, kept=False),)

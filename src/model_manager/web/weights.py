@@ -177,7 +177,7 @@ def _facts(parts: Parts, found: InstalledWeights, used: dict[str, list[str]]) ->
 ROUTES = (
     Route("GET", "/weights", list_weights),
     Route("GET", "/weights/usage", weights_usage),
-    Route("POST", "/weights/install", install_weights, status=202),
+    Route("POST", "/weights/install", install_weights, status=202, at_once=8),
     Route("GET", "/weights/{name:path}/info", weights_info),
     Route("DELETE", "/weights/{name:path}", delete_weights),
 )

@@ -1,6 +1,5 @@
 """Durable steps on the volume: exclusive creation, synced folders, exchange, room, failures in words."""
 
-import ctypes
 import errno
 import os
 from pathlib import Path
@@ -42,6 +41,8 @@ def sync_tree(top: Path) -> None:
 
 def exchange(one: Path, other: Path) -> bool:
     """Swap two existing names in one step (Linux `renameat2`); False where the file system cannot."""
+    import ctypes  # only here: a start of the service has no use for it
+
     swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if swap is None:
         return False

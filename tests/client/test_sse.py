@@ -2,7 +2,7 @@
 
 import pytest
 
-from model_manager.cli.sse import Message, messages
+from model_manager.client.sse import Message, messages
 
 CASES = {
     "one": (b"data: a\n\n", [Message("message", "a")]),
