@@ -159,13 +159,13 @@ async def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
                 pass
 
 
-def test_the_kserve_platform_is_refused_until_it_is_there(tmp_path: Path) -> None:
+def test_the_kserve_platform_is_refused_where_no_cluster_is_configured(tmp_path: Path) -> None:
     prepare(tmp_path)
     code, said = ended(
         serve(tmp_path, "--platform=kserve", "--server-port=0", MODEL_MANAGER_API_TOKEN="secret-token")
     )
     assert code == 78
-    assert "KServe adapter" in said
+    assert "MODEL_MANAGER_KUBECONFIG" in said
     assert "secret-token" not in said
 
 
