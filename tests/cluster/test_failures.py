@@ -53,7 +53,7 @@ async def test_a_claim_that_is_not_there_is_named(namespace: Namespace, claim: s
         await namespace.claim("unbound", bound=False)
     await namespace.apply(isvc(uri=f"pvc://{claim}/demo"))
     pod = await pod_when(namespace, lambda one: condition(one, "PodScheduled").get("status") == "False")
-    assert "PersistentVolumeClaim" in condition(pod, "PodScheduled")["message"]
+    assert "persistentvolumeclaim" in condition(pod, "PodScheduled")["message"].lower()
 
 
 async def test_a_folder_that_is_not_in_the_claim_is_a_config_error(namespace: Namespace) -> None:
