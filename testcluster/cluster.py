@@ -23,6 +23,8 @@ from testcluster.namespace import Namespace
 from testcluster.nodes import Nodes
 
 LOGS = Path(__file__).parents[1] / "build" / "test-cluster"
+KEPT = 5
+"""Runs whose logs are kept beside those of the newest: of failures, and of runs that were killed."""
 
 
 def say(line: str) -> None:
@@ -39,8 +41,7 @@ class Cluster:
 
     def __init__(self, programs: Path) -> None:
         self.folder = _own_folder()
-        self.logs = LOGS / time.strftime("%Y%m%d-%H%M%S")
-        self.logs.mkdir(parents=True)
+        self.logs = _own_logs()
         self._programs = programs
         self._numbers = 0
         self.credentials = Credentials(self.folder / "credentials")
@@ -154,6 +155,15 @@ def _own_folder() -> Path:
     held = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)  # until this process ends
     fcntl.flock(held, fcntl.LOCK_EX)
     return folder
+
+
+def _own_logs() -> Path:
+    LOGS.mkdir(parents=True, exist_ok=True)
+    for old in sorted(LOGS.iterdir())[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    logs = LOGS / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    logs.mkdir()
+    return logs
 
 
 @asynccontextmanager
