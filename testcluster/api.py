@@ -143,13 +143,14 @@ class Api:
         *,
         kind: str = "application/json",
         query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
     ) -> Object:
         """One request, one JSON answer. Refused: the server's own words; httpx2's errors: no answer at all.
 
         429 is waited out: every CRD answers it for a second when it is new and after a restart of the server.
         """
         content = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": kind} if content else {}
+        headers = {"Accept": accept} | ({"Content-Type": kind} if content else {})
         for left in reversed(range(TRIES)):
             response = await self._http.request(method, where, content=content, headers=headers, params=query)
             if response.status_code != 429 or not left:

@@ -1,13 +1,15 @@
 """The whole cluster: up in seconds, down at once, nothing left of it."""
 
 import asyncio
+import fcntl
 import json
+import os
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from testcluster.namespace import Namespace
 from testcluster.nodes import Nodes
 
 LOGS = Path(__file__).parents[1] / "build" / "test-cluster"
+KEPT = 5
+"""Runs whose logs are kept beside those of the newest: of failures, and of runs that were killed."""
 
 
 def say(line: str) -> None:
@@ -36,9 +40,8 @@ class Cluster:
     """
 
     def __init__(self, programs: Path) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="testcluster-"))
-        self.logs = LOGS / time.strftime("%Y%m%d-%H%M%S")
-        self.logs.mkdir(parents=True)
+        self.folder = _own_folder()
+        self.logs = _own_logs()
         self._programs = programs
         self._numbers = 0
         self.credentials = Credentials(self.folder / "credentials")
@@ -60,6 +63,7 @@ class Cluster:
         async with self.client() as api:
             self.nodes.start()
             await asyncio.gather(self.kserve.start(api, mode), self.nodes.ready(api))
+        self.check()
 
     async def start_knative(self) -> None:
         """Once per cluster, on demand: seconds and 150 MB."""
@@ -85,6 +89,14 @@ class Cluster:
         if not keep_logs:
             shutil.rmtree(self.logs, ignore_errors=True)
 
+    def check(self) -> None:
+        """Died: one of the programs ended that should run."""
+        for program in (*self.control, self.kserve.program, self.nodes.program):
+            program.check()
+        if self.knative:
+            self.knative.webhook.check()
+            self.knative.controller.check()
+
     def client(self, token: str | None = None) -> Api:
         """The API as the administrator, or as who has `token`. Close it in the loop that used it."""
         return Api(self.url, self.credentials.ca, token or self.credentials.tokens["admin"])
@@ -96,6 +108,7 @@ class Cluster:
         The name is cut: KServe makes host names of it, and tries for ever where they would be too long.
         """
         self._numbers += 1
+        self.check()
         async with self.client() as api:
             made = Namespace(self, api, f"{name[:36].rstrip('-')}-{self._numbers}")
             await made.create()
@@ -130,6 +143,27 @@ class Cluster:
     @staticmethod
     async def _answers(api: Api) -> None:
         await api.ask("GET", "/readyz")
+
+
+def _own_folder() -> Path:
+    """A new one, held by this process; those of runs that were killed are removed."""
+    for lock in Path(tempfile.gettempdir()).glob("testcluster-*/lock"):
+        with suppress(OSError), lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="testcluster-"))
+    held = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)  # until this process ends
+    fcntl.flock(held, fcntl.LOCK_EX)
+    return folder
+
+
+def _own_logs() -> Path:
+    LOGS.mkdir(parents=True, exist_ok=True)
+    for old in sorted(LOGS.iterdir())[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    logs = LOGS / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    logs.mkdir()
+    return logs
 
 
 @asynccontextmanager

@@ -96,6 +96,8 @@ class ControlPlane:
             f"--root-ca-file={self._credentials.ca}",
             "--allocate-node-cidrs=false",
             f"--flex-volume-plugin-dir={self._folder / 'flex'}",
+            # A claim that it met before its volume is looked at again after that time; 15 s if nothing is said.
+            "--pvclaimbinder-sync-period=1s",
             # A lost node is seen within seconds, as a test waits for it; a cluster takes 50 s.
             "--node-monitor-period=1s",
             "--node-monitor-grace-period=5s",

@@ -8,6 +8,12 @@ import yaml
 
 from testcluster.api import Api, Object
 
+DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+"""The one list of all groups that controllers read."""
+
+Place = tuple[str, str, str]
+"""Group, version and plural name of a resource."""
+
 PATIENCE = 30.0
 """Seconds that a server may take to serve a new CRD or to listen for its webhooks."""
 
@@ -28,6 +34,7 @@ async def create_crds(api: Api, objects: Iterable[Object]) -> None:
     crds = list(objects)
     await asyncio.gather(*(api.create("customresourcedefinitions", crd) for crd in crds))
     await asyncio.gather(*(_established(api, crd["metadata"]["name"]) for crd in crds))
+    await _discovered(api, {place for crd in crds for place in _places(crd)})
 
 
 async def _established(api: Api, name: str) -> None:
@@ -38,6 +45,28 @@ async def _established(api: Api, name: str) -> None:
             if any(one["type"] == "Established" and one["status"] == "True" for one in conditions):
                 return
             await asyncio.sleep(0.1)
+
+
+async def _discovered(api: Api, places: set[Place]) -> None:
+    """Established is not yet found: a controller that starts in between says "no matches for kind" and ends."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            found = await api.ask("GET", "/apis", accept=DISCOVERY)
+            if places <= {
+                (group["metadata"]["name"], version["version"], one["resource"])
+                for group in found["items"]
+                for version in group["versions"]
+                for one in version.get("resources", [])
+            }:
+                return
+            await asyncio.sleep(0.1)
+
+
+def _places(crd: Object) -> Iterator[Place]:
+    spec = crd["spec"]
+    for version in spec["versions"]:
+        if version["served"]:
+            yield spec["group"], version["name"], spec["names"]["plural"]
 
 
 async def namespace(api: Api, name: str) -> None:

@@ -27,7 +27,10 @@ class Namespace:
         await self.wait(lambda: self.api.find("serviceaccounts", "default", self.name))
 
     async def remove(self) -> None:
-        """Everything in it goes; returns when its pods have: they hold the GPU."""
+        """Everything in it goes; returns when its pods have: they hold the GPU.
+
+        Pods are deleted here, once nobody may make new ones: the controller of namespaces lets 5 s pass first.
+        """
         self.cluster.nodes.heal(self.name)
         for isvc in await self.api.list("inferenceservices", self.name):
             # Nobody may be left who would take care of a finalizer.
@@ -35,6 +38,8 @@ class Namespace:
                 "inferenceservices", isvc["metadata"]["name"], {"metadata": {"finalizers": None}}, self.name
             )
         await self.api.delete("namespaces", self.name)
+        for pod in await self.pods():
+            await self.api.delete("pods", pod["metadata"]["name"], self.name, {"gracePeriodSeconds": 1})
         await self.wait(self._is_without_pods, within=40)
         for volume in self._volumes:
             await self.api.delete("persistentvolumes", volume)

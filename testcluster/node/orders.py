@@ -36,11 +36,13 @@ class Orders:
     """The file's content, as of now."""
 
     def __init__(self, file: Path) -> None:
-        self._file, self._stamp, self._orders = file, 0, {"nodes": {}, "pods": []}
+        self._file, self._stamp = file, 0
+        self._orders: dict[str, Any] = {"nodes": {}, "pods": []}
 
     @property
     def nodes(self) -> dict[str, dict[str, Any]]:
-        return self._read()["nodes"]
+        nodes: dict[str, dict[str, Any]] = self._read()["nodes"]
+        return nodes
 
     def is_gone(self, node: str) -> bool:
         return bool(self.nodes.get(node, {}).get("gone"))

@@ -62,6 +62,11 @@ class PodRun:
         self.pod, self.gone = pod, gone
         if gone or "deletionTimestamp" in pod["metadata"]:
             self.deleted.set()
+        conditions = pod.get("status", {}).get("conditions") or []
+        said = next((one["status"] == "True" for one in conditions if one["type"] == "Ready"), self._is_ready)
+        if said != self._is_ready:  # the controller of nodes wrote so while this node was lost
+            self._written = ""
+            self.changed()
 
     async def pause(self, seconds: float) -> None:
         """Seconds pass, or the pod is deleted."""
@@ -150,15 +155,15 @@ class PodRun:
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            while not await self._write():
+            if not await self._write():
                 await asyncio.sleep(0.1)
+                self.changed()
 
     async def _write(self) -> bool:
-        """False: try again. A node that was cut off tells everything again, for its pods were declared lost."""
+        """False: try again."""
         body = self._status()
         text = json.dumps(body)
         if self.machines.orders.is_gone(self.node):
-            self._written = ""
             return False
         if text == self._written or self.gone:
             return True
@@ -172,8 +177,11 @@ class PodRun:
         self._written = text
         return True
 
+    @property
+    def _is_ready(self) -> bool:
+        return self._phase == "Running" and all(one.status["ready"] for one in self._mains)
+
     def _status(self) -> Object:
-        ready = self._phase == "Running" and all(one.status["ready"] for one in self._mains)
         return {
             "phase": self._phase,
             "hostIP": "127.0.0.1",
@@ -181,7 +189,7 @@ class PodRun:
             "podIP": self.ip,
             "podIPs": [{"ip": self.ip}],
             "startTime": self.pod["metadata"]["creationTimestamp"],
-            "conditions": self._conditions.list(self._initialized, ready),
+            "conditions": self._conditions.list(self._initialized, self._is_ready),
             "initContainerStatuses": [one.status for one in self._inits],
             "containerStatuses": [one.status for one in self._mains],
             **self._extra,

@@ -59,7 +59,7 @@ class Rootfs:
             base = self._folder / "volumes" / mount["name"]
             if "secret" in volume or "configMap" in volume or "projected" in volume:
                 await self._lay(volume, base)
-        path = base / mount.get("subPath", "")
+        path: Path = base / mount.get("subPath", "")
         if not path.exists() and mount.get("subPath") and mount.get("readOnly"):
             raise CannotCreate(
                 f'failed to prepare subPath for volumeMount "{mount["name"]}" '
@@ -103,7 +103,7 @@ class Rootfs:
         metadata = self._pod["metadata"]
         if match := re.fullmatch(r"metadata\.(labels|annotations)\['(.+)'\]", path):
             return str(metadata.get(match[1], {}).get(match[2], ""))
-        return {
+        fields: dict[str, str] = {
             "status.podIP": self._ip,
             "status.podIPs": self._ip,
             "status.hostIP": "127.0.0.1",
@@ -112,7 +112,8 @@ class Rootfs:
             "metadata.uid": metadata["uid"],
             "spec.nodeName": self._pod["spec"]["nodeName"],
             "spec.serviceAccountName": self._pod["spec"].get("serviceAccountName", "default"),
-        }[path]
+        }
+        return fields[path]
 
     def _seen(self, text: str, own: Mapping[str, str]) -> str:
         """`text` with variables put in, and with this machine's paths and address."""

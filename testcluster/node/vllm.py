@@ -64,7 +64,8 @@ def main() -> int:
     alias = options.served_model_name or options.model
     sys.argv = ["vllm", f"--host={options.host}", f"--port={options.port}", f"--alias={alias}"]
     print("INFO Starting vLLM API server", flush=True)
-    return int(model_server.main() or 0)
+    model_server.main()
+    return 0
 
 
 if __name__ == "__main__":

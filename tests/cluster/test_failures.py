@@ -53,7 +53,7 @@ async def test_a_claim_that_is_not_there_is_named(namespace: Namespace, claim: s
         await namespace.claim("unbound", bound=False)
     await namespace.apply(isvc(uri=f"pvc://{claim}/demo"))
     pod = await pod_when(namespace, lambda one: condition(one, "PodScheduled").get("status") == "False")
-    assert "PersistentVolumeClaim" in condition(pod, "PodScheduled")["message"]
+    assert "persistentvolumeclaim" in condition(pod, "PodScheduled")["message"].lower()
 
 
 async def test_a_folder_that_is_not_in_the_claim_is_a_config_error(namespace: Namespace) -> None:
@@ -72,7 +72,11 @@ async def test_an_image_that_cannot_be_pulled(namespace: Namespace) -> None:
     await pod_when(namespace, is_ready)
 
 
-async def test_a_crash_at_start_is_a_loop_that_the_isvc_does_not_tell(namespace: Namespace) -> None:
+async def test_a_crash_at_start_is_a_loop_that_the_isvc_may_not_tell(namespace: Namespace) -> None:
+    """KServe looks at the pod when the Deployment changes: in the loop by then, or still in its first run.
+
+    Of 14 crash loops here it reported 5 (BlockedByFailedLoad); 9 were InProgress for as long as they were watched.
+    """
     await namespace.apply(isvc(args=("--no-such-flag",)))
     pod = await pod_when(namespace, lambda one: waiting(one) == "CrashLoopBackOff")
     assert last_end(pod)["exitCode"] == 2
@@ -81,7 +85,8 @@ async def test_a_crash_at_start_is_a_loop_that_the_isvc_does_not_tell(namespace:
     previous = await namespace.api.log(pod["metadata"]["name"], namespace.name, previous="true")
     assert "--no-such-flag" in previous
     found = await isvc_when(namespace, lambda one: "modelStatus" in one.get("status", {}))
-    assert found["status"]["modelStatus"]["transitionStatus"] == "InProgress"
+    assert found["status"]["modelStatus"]["transitionStatus"] in ("InProgress", "BlockedByFailedLoad")
+    assert not is_ready(found)
 
 
 async def test_out_of_memory_is_137_and_comes_back(namespace: Namespace) -> None:

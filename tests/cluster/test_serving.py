@@ -81,7 +81,7 @@ async def test_an_account_may_do_what_it_was_granted_and_is_seen_doing_it(
     await namespace.wait(audited)
 
 
-async def test_knative_admits_a_service_and_makes_its_deployment(
+async def test_knative_makes_a_deployment_and_leaves_the_pods_their_port(
     cluster: Cluster, namespace: Namespace
 ) -> None:
     await cluster.start_knative()
@@ -101,3 +101,5 @@ async def test_knative_admits_a_service_and_makes_its_deployment(
         )
 
     await namespace.wait(deployed)
+    await demo_ground(namespace)
+    assert "demo model" in await chat(await start(namespace))
