@@ -154,10 +154,11 @@ class ShortcutProtocol(HttpToolsProtocol):
         scope: Any = cycle.scope
         if self._way is not None:
             app, self._way = partial(self._way, app), None
-        elif self._cut and self.client and scope["http_version"] == "1.1":
-            if is_sound(self._cut, scope["headers"]):
-                head = Head(self.client[0], self._cut, cycle.keep_alive)
-                scope.setdefault("extensions", {})[EXTENSION] = head
+        elif (
+            self._cut and self.client and scope["http_version"] == "1.1" and is_sound(self._cut, self.headers)
+        ):
+            head = Head(self.client[0], self._cut, cycle.keep_alive)
+            scope.setdefault("extensions", {})[EXTENSION] = head
         self._cut = None
         super()._start_asgi_task(cycle, app)
 
