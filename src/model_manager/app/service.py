@@ -5,9 +5,9 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct, field
 from starlette.types import ASGIApp
 
 from model_manager import __version__, logs
@@ -21,8 +21,7 @@ from model_manager.state.database import Database
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class RunningService:
+class RunningService(Struct):
     """A service that answers at `url`. Set `stop` to end it."""
 
     url: str
