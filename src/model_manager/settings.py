@@ -34,9 +34,7 @@ _ORIGIN = r"https?://[^/\s@,*?#]+"
 
 # Kubernetes injects these into every pod of a namespace that holds a Service called `model-manager` or
 # `model-manager-…` (docker link variables). They are not ours, and no setting may be named like one.
-_SERVICE_LINK = (
-    r"MODEL_MANAGER(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
-)
+_SERVICE_LINK = r"MODEL_MANAGER(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 
 
 def duration(text: str) -> float:

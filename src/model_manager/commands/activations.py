@@ -131,7 +131,7 @@ async def forecast(parts: Parts, model_id: str, slot: str | None = None) -> Fore
     if row is not None and _same(row, draft) and parts.targets.serves(draft.slot, row.id):
         return forecast_of_served(row.model_id)
     observed = await parts.platform.observe(draft.slot)
-    return await parts.outlook.forecast(draft.entry, draft.weights, replaces=not observed.empty)
+    return await parts.forecaster.forecast(draft.entry, draft.weights, replaces=not observed.empty)
 
 
 def draft_of(parts: Parts, item: CatalogItem, slot: str, actor: str) -> Draft:

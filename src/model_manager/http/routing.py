@@ -26,10 +26,10 @@ from starlette.routing import BaseRoute, Match, compile_path
 from starlette.types import Receive, Scope, Send
 
 from model_manager.errors import MethodNotAllowed, NotFound
+from model_manager.http.concurrency import ConcurrencyLimits
 from model_manager.http.etags import has_it
 from model_manager.http.idempotency import METHODS, Answers
 from model_manager.http.parsing import check_json_type, header, parse_body, parse_query, read_body
-from model_manager.http.turns import Turns
 from model_manager.tokens import Identity
 
 T = TypeVar("T")
@@ -191,8 +191,8 @@ def _tagged(value: Tagged[Any], if_none_match: str | None) -> Response:
 class Endpoint:
     """ASGI application of one path: finds the method, or says which there are. HEAD is GET without a body."""
 
-    def __init__(self, routes: Iterable[Route], turns: Turns, answers: Answers | None) -> None:
-        self._turns, self._answers = turns, answers
+    def __init__(self, routes: Iterable[Route], limits: ConcurrencyLimits, answers: Answers | None) -> None:
+        self._limits, self._answers = limits, answers
         self._routes: dict[str, Route] = {route.method: route for route in routes}
         for route in self._routes.values():
             _ = route.signature  # read now: a route that cannot work must not wait for its first request
@@ -217,23 +217,23 @@ class Endpoint:
     async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Response:
         if route.always:
             return await route.answer(scope, receive)
-        turn = self._turns.take(scope, f"{route.method} {route.path}", route.at_once)
+        turn = self._limits.acquire(scope, f"{route.method} {route.path}", route.at_once)
         try:
             if self._answers is not None and route.is_kept:
                 return await self._answers.once(scope, receive, route.answer)
             return await route.answer(scope, receive)
         finally:
-            self._turns.give(turn)
+            self._limits.release(turn)
 
 
 def starlette_routes(routes: Iterable[Route], answers: Answers | None = None) -> "list[Path]":
     """One route for Starlette's router per path, in the order in which the paths first appear."""
-    turns = Turns()
+    limits = ConcurrencyLimits()
     paths: dict[str, list[Route]] = {}
     for route in routes:
         paths.setdefault(route.path, []).append(route)
     return [
-        Path(path, Endpoint(group, turns, answers), {one.method for one in group})
+        Path(path, Endpoint(group, limits, answers), {one.method for one in group})
         for path, group in paths.items()
     ]
 

@@ -31,7 +31,7 @@ from model_manager.web.metrics_history import keep_history
 log = logging.getLogger(__name__)
 
 
-class House(Struct):
+class Lifespan(Struct):
     """The parts together with what runs them."""
 
     parts: Parts
