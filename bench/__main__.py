@@ -20,7 +20,16 @@ from bench.figures import Figure, Spread
 
 HERE = Path(__file__).parent
 RESULTS, README = HERE / "results", HERE / "README.md"
-BENCHMARKS = ("start", "cli", "activation", "catalog_reload", "history_list", "models_list", "gateway", "subscribers")
+BENCHMARKS = (
+    "start",
+    "cli",
+    "activation",
+    "catalog_reload",
+    "history_list",
+    "models_list",
+    "gateway",
+    "subscribers",
+)
 TABLE = ("<!-- figures: made by `make bench` -->\n", "<!-- /figures -->\n")
 
 

@@ -109,6 +109,11 @@ class Caller:
     async def settled(self) -> bool:
         return (await self.slot())["state"] in ("active", "failed", "empty")
 
+    async def is_idle(self) -> bool:
+        """Settled, and no job under way: weights may serve before the job that installed them has ended."""
+        jobs = (await self.ask("GET", "/jobs"))["jobs"]
+        return await self.settled() and not any(job["status"] in ("pending", "running") for job in jobs)
+
 
 @asynccontextmanager
 async def caller(ground: Path) -> AsyncIterator[Caller]:
@@ -170,7 +175,7 @@ async def test_c1_kills_at_random_moments_of_an_install_and_a_switch(ground: Pat
                 assert len(model_servers(ground)) == 1
                 if wanted == "b":  # so that installs are killed too, not only switches
                     await call.ask("POST", "/models/deactivate")
-                    await until(call.settled)
+                    await until(call.is_idle)
                     await call.ask("DELETE", "/weights/a")
                     await call.ask("DELETE", "/weights/b")
             wanted = "b" if wanted == "a" else "a"

@@ -238,7 +238,9 @@ def _exchange(port: int, request: bytes) -> bytes:
 
 def _answers(port: int) -> bool:
     try:
-        return b" 200 " in _exchange(port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        return b" 200 " in _exchange(
+            port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
     except OSError:
         return False
 

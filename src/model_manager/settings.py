@@ -8,9 +8,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from model_manager.errors import SettingsError
 
@@ -27,15 +27,14 @@ _SIZE_UNITS = {
     "gi": 2**30,
     "ti": 2**40,
 }
-_SLOT = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_HOST_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]")
-_ORIGIN = re.compile(r"https?://[^/\s@,*?#]+")
+# Not every start needs these: `re` compiles them at their first use, and keeps them.
+_SLOT = r"[a-z]([-a-z0-9]*[a-z0-9])?"
+_HOST_NAME = r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]"
+_ORIGIN = r"https?://[^/\s@,*?#]+"
 
 # Kubernetes injects these into every pod of a namespace that holds a Service called `model-manager` or
 # `model-manager-…` (docker link variables). They are not ours, and no setting may be named like one.
-_SERVICE_LINK = re.compile(
-    r"MODEL_MANAGER(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
-)
+_SERVICE_LINK = r"MODEL_MANAGER(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 
 
 def duration(text: str) -> float:
@@ -92,7 +91,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 def slot(text: str) -> str:
     """A slot's name is an InferenceService's name, so KServe's rule holds; 40 characters leave room for its suffixes."""
-    if not _SLOT.fullmatch(text) or len(text) > 40:
+    if not re.fullmatch(_SLOT, text) or len(text) > 40:
         raise ValueError(
             f"{text!r} is not a slot name; use a-z, 0-9 and -, a letter first, at most 40 characters"
         )
@@ -110,7 +109,7 @@ def slots(text: str) -> tuple[str, ...]:
 def hosts(text: str) -> tuple[str, ...]:
     """Host names without ports; `*.example.com` stands for those below it."""
     for name in names(text):
-        if not _HOST_NAME.fullmatch(name):
+        if not re.fullmatch(_HOST_NAME, name):
             raise ValueError(f"{name!r} is not a host name; write models.example.com or *.example.com")
     return names(text)
 
@@ -118,7 +117,7 @@ def hosts(text: str) -> tuple[str, ...]:
 def origins(text: str) -> tuple[str, ...]:
     """Web origins as browsers send them."""
     for origin in names(text):
-        if not _ORIGIN.fullmatch(origin):
+        if not re.fullmatch(_ORIGIN, origin):
             raise ValueError(f"{origin!r} is not an origin; write for example https://ui.example.com")
     return names(text)
 
@@ -131,8 +130,7 @@ def folders(text: str) -> tuple[Path, ...]:
     return tuple(folder(part) for part in names(text))
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One row: the attribute's name, its environment variable, how it is parsed, and what it means.
 
     `default` is written as a user would write it; "" means unset (None, or empty for lists).
@@ -253,12 +251,11 @@ _OUTSIDE = re.compile(r"PATH|HOME|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|SSH_AUTH
 _ALIASES = {"hub_token": ("HUGGINGFACE_API_TOKEN",), "server_port": ("PORT",)}
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """All values, frozen after start. Attribute access by a row's name: `settings.server_port`."""
 
     values: Mapping[str, Any]
-    origins: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, str] = MappingProxyType({})
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -330,7 +327,7 @@ def refuse_unknown(environ: Mapping[str, str]) -> None:
     """A misspelt MODEL_MANAGER_ variable would otherwise be ignored in silence."""
     known = [row.env for row in SETTINGS]
     for name in environ:
-        if name.startswith("MODEL_MANAGER_") and name not in known and not _SERVICE_LINK.fullmatch(name):
+        if name.startswith("MODEL_MANAGER_") and name not in known and not re.fullmatch(_SERVICE_LINK, name):
             raise SettingsError(
                 f"The environment names {name}, which is no setting.", _did_you_mean(name, known)
             )

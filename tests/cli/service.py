@@ -127,7 +127,7 @@ class Service:
         handler.close_connection = True
 
 
-def problem(status: int, detail: str, hint: str = "") -> Reply:
+def problem(status: int, detail: str, hint: str = "", **data: Any) -> Reply:
     """A refusal as the service words it."""
     body = {
         "title": "Refused",
@@ -136,6 +136,7 @@ def problem(status: int, detail: str, hint: str = "") -> Reply:
         "error": detail,
         "code": "c",
         "hint": hint,
+        "data": data,
     }
     return Reply(body, status, "application/problem+json")
 

@@ -185,9 +185,9 @@ def test_every_command_beside_it(beside: Path, run: Run, tmp_path: Path) -> None
     assert "sha256:" in ok("weights", "info", "demo")
     assert "completed" in ok("jobs")
     job = json.loads(ok("jobs", "-o", "json"))["jobs"][0]["id"]
+    ok("jobs", "wait", job)
     assert "completed" in ok("jobs", "show", job)
     ok("jobs", "log", job)
-    ok("jobs", "wait", job)
     assert run("jobs", "cancel", job).code == 1
     assert "active" in ok("activations")
     activation = json.loads(ok("activations", "-o", "json"))["activations"][0]["id"]

@@ -115,3 +115,24 @@ def test_a_time_that_is_none(run: Run, time: str) -> None:
     code, _, err = run("jobs", "wait", "a", f"--timeout={time}")
     assert code == 2
     assert "is not a time" in err
+
+
+def test_ctrl_c_while_it_is_being_imported_is_no_stack_trace() -> None:
+    program = (
+        "import sys\n"
+        "class Late:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'model_manager.settings': raise KeyboardInterrupt\n"
+        "from model_manager.cli import main\n"
+        "sys.meta_path.insert(0, Late())\n"
+        "sys.exit(main(['status']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (130, "")
+
+
+def test_a_value_that_the_service_does_not_take_is_wrong_use(run: Run, service: Service) -> None:
+    service.on("GET", "/models", problem(422, "`task` is wrong.", "One of: chat, embed.", field="task"))
+    code, _, err = run("models", "--task", "chta")
+    assert code == 2
+    assert "One of: chat, embed." in err

@@ -159,6 +159,20 @@ def test_when_there_are_colours(
         assert "\x1b" not in out
 
 
+def test_a_narrow_terminal_gets_fewer_columns_or_a_fact_a_line(service: Service) -> None:
+    long = "Some Model With a Name of Many Words"
+    service.on("GET", "/models", [{"id": "qwen", "displayName": long, "license": "Apache-2.0", "tags": []}])
+    service.on("GET", "/weights", {"weights": []})
+    service.on("GET", "/slots", {"slots": []})
+    heads = [
+        shown(service, "models", "--color", "never", COLUMNS=columns).split("\r\n")[0].split()
+        for columns in ("120", "50", "20")
+    ]
+    assert "NAME" in heads[0] and "LICENSE" in heads[0]
+    assert "LICENSE" not in heads[1] and "NOTE" in heads[1]
+    assert heads[2] == ["qwen"]
+
+
 def test_a_table_fits_the_terminal_and_ids_stay_whole(service: Service) -> None:
     service.on("GET", "/jobs", {"jobs": [ROW | {"id": "0123456789abcdef", "key": "long " * 30}]})
     lines = shown(service, "jobs", "--color", "never").splitlines()
@@ -173,7 +187,7 @@ def test_a_pipe_gets_one_line_each(service: Service) -> None:
 
 def test_x1_markup_is_text(service: Service) -> None:
     service.on("GET", "/jobs", {"jobs": [ROW | {"key": "[red]x[/red]\x1b"}]})
-    assert "[red]x[/red] " in shown(service, "jobs", "--color", "never")
+    assert "[red]x[/red]" in shown(service, "jobs", "--color", "never")
 
 
 def test_what_is_not_needed_is_not_imported(service: Service) -> None:

@@ -1,5 +1,6 @@
 """What people and programs see."""
 
+import io
 import json
 import re
 import subprocess
@@ -304,3 +305,14 @@ def test_events_resume_where_they_broke_off(service: Service) -> None:
         until_sync(lambda: len(service.asked) == 2)
         follower.terminate()
     assert [asked.query.get("after") for asked in service.asked] == [None, ["7"]]
+
+
+def test_what_the_terminal_cannot_write_is_a_question_mark(
+    service: Service, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once with the stream of an old locale: `UnicodeEncodeError` was called a fault of ours."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    service.on("GET", "/jobs", {"jobs": [{"id": "j1", "type": "w", "key": "grün", "status": "completed"}]})
+    assert run("jobs").code == 0
+    assert b"gr?n" in written.getvalue()

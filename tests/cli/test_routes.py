@@ -113,6 +113,7 @@ ANSWERS: dict[str, Any] = {
     "GET /slots/a/activations": {"activations": []},
     "GET /activations": {"activations": []},
     "PUT /slots/a": ACTIVATION,
+    "POST /slots/a/adopt": Reply({"activation": ACTIVATION}, 202),
     "GET /tokens": {"tokens": []},
     "POST /tokens": Reply({"name": "a", "token": "secret"}, 201),
     "POST /catalog/preview": {"status": "success"},

@@ -1,5 +1,7 @@
 """Issuing tokens and writing a support bundle: what lands where, and what is never overwritten."""
 
+import errno
+import io
 import json
 import stat
 from pathlib import Path
@@ -7,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from model_manager.cli import support
+from model_manager.errors import InvalidRequest
 from tests.cli.conftest import Run
 from tests.cli.service import Asked, Reply, Service, problem
 
@@ -128,3 +132,16 @@ def test_a_place_that_cannot_be_written(run: Run, bundle: bytes, tmp_path: Path)
     code, _, err = run("support-bundle", "-o", str(tmp_path / "nowhere" / "bundle.zip"))
     assert code == 2
     assert "cannot be written" in err
+
+
+def test_half_a_bundle_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk: the next try would be refused because of it."""
+
+    class Full(io.BytesIO):
+        def write(self, _: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fdopen", lambda *_: Full())
+    with pytest.raises(InvalidRequest, match="No space left"):
+        support._write(tmp_path / "b.zip", b"PK")
+    assert not (tmp_path / "b.zip").exists()

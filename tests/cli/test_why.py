@@ -111,7 +111,7 @@ def test_a_failure_with_all_that_is_known_of_it(run: Run, service: Service) -> N
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert lines[:3] == [
         "active-llm: demo is active.",
-        "desired demo (activation a3, active since then)",
+        "desired demo (activation a3: active, then)",
         "serving demo",
     ]
     for line in (

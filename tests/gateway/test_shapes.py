@@ -52,6 +52,11 @@ def test_what_http_asks_for_beside_a_status() -> None:
     assert headers(Unauthorized("No."))["www-authenticate"].startswith("Bearer ")
 
 
+def test_a_base_url_without_v1_is_told_to_openais_clients_too() -> None:
+    told = error_response(NotFound("No.", "Yes."), "/chat/completions", "id")
+    assert json.loads(told.body)["error"]["message"] == "No. Yes."
+
+
 def test_other_paths_get_problems() -> None:
     told = error_response(NotFound("No."), "/models/x", "id")
     assert told.headers["content-type"] == "application/problem+json"

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from model_manager.http.connections import Connections, Limits
+from model_manager.http.shortcut import Shortcut
 from model_manager.http.tls import Certificate
 from tests.http.live import serving
 
@@ -34,9 +35,11 @@ class Echo:
         self.left = 0
         self.held = asyncio.Event()
         self.held.set()
+        self.saw: Callable[[Scope], object] = id  # is called with each request
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.saw(scope)
         try:
             body = await Request(scope, receive).body()
         except ClientDisconnect:
@@ -86,7 +89,8 @@ class Server:
     async def peer(
         self, data: bytes = b"", *, buffer: int | None = None, tls: ssl.SSLContext | None = None
     ) -> Peer:
-        connection = socket.socket()
+        # With its protocol named, asyncio lets it send each piece at once.
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if buffer is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         connection.setblocking(False)
@@ -110,10 +114,13 @@ class Server:
 
 @asynccontextmanager
 async def echoing(
-    limits: Limits | None = None, answer: bytes = b"ok", certificate: Certificate | None = None
+    limits: Limits | None = None,
+    answer: bytes = b"ok",
+    certificate: Certificate | None = None,
+    shortcut: Shortcut | None = None,
 ) -> AsyncIterator[Server]:
     echo, connections = Echo(answer), Connections(limits)
-    async with serving(echo, connections, certificate) as client:
+    async with serving(echo, connections, certificate, shortcut) as client:
         assert client.base_url.port is not None
         server = Server(client.base_url.port, echo, connections)
         try:

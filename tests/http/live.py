@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from model_manager.http.connections import Connections
 from model_manager.http.server import HttpServer
+from model_manager.http.shortcut import Shortcut
 from model_manager.http.tls import Certificate
 from tests.waiting import until
 
@@ -18,7 +19,10 @@ TOKEN = "s3cret-of-the-tests"
 
 @asynccontextmanager
 async def serving(
-    app: ASGIApp, connections: Connections | None = None, certificate: Certificate | None = None
+    app: ASGIApp,
+    connections: Connections | None = None,
+    certificate: Certificate | None = None,
+    shortcut: Shortcut | None = None,
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """A client whose base URL is the application's; the server stops with the block.
 
@@ -29,7 +33,7 @@ async def serving(
     listener.bind(("127.0.0.1", 0))
     listener.listen(1024)
     listener.setblocking(False)
-    server = HttpServer(app, connections or Connections(), certificate)
+    server = HttpServer(app, connections or Connections(), certificate, shortcut=shortcut)
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup(sockets=[listener])

@@ -71,6 +71,12 @@ async def test_u3_one_policy_for_all_carriers(
         assert RIGHT not in answer
 
 
+async def test_what_lacks_v1_is_said_before_a_token_is_asked_for(client: Client) -> None:
+    response = await client.post("/chat/completions")
+    assert response.status_code == 404
+    assert "/v1/chat/completions" in response.text
+
+
 async def test_u3_never_in_the_query(client: Client) -> None:
     assert (await client.post(f"/notes?token={RIGHT}&access_token={RIGHT}")).status_code == 401
 

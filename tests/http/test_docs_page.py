@@ -2,7 +2,7 @@
 
 import re
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from msgspec import Struct
@@ -30,6 +30,19 @@ async def make(_: None, body: Ask) -> Thing:
     With `care`.
     """
     return Thing(body.name)
+
+
+async def not_yet(_: None) -> NoReturn:
+    """Do what is not there yet."""
+    raise NotImplementedError
+
+
+def test_what_is_not_offered_comes_last_and_says_so() -> None:
+    shown = page(
+        document([Route("GET", "/a", not_yet, status=501), Route("POST", "/b", make)], title="T", version="1")
+    ).decode()
+    assert shown.index('id="make"') < shown.index('id="not_yet"')
+    assert shown.count("not offered") == 1
 
 
 class Reader(HTMLParser):

@@ -51,7 +51,7 @@ async def test_bodies_answers_problems_and_security(document: Any) -> None:
     ]
     assert security == [[{"token": ["admin"]}], [{"token": ["read"]}, {"token": ["admin"]}], []]
     problem = document["components"]["responses"]["Problem"]["content"]["application/problem+json"]
-    assert problem["schema"] == {"$ref": "#/components/schemas/Problem"}
+    assert problem["schema"] == {"$ref": "#/components/schemas/ProblemDetails"}
 
 
 async def test_streams_are_named(document: Any) -> None:

@@ -39,11 +39,19 @@ class _Wire(asyncio.Transport):
         self.closed = True
 
 
-async def relay_reads(pieces: list[bytes], method: str = "GET") -> Read | str:
-    """What the relay makes of an answer in these pieces with the connection's end behind, or why it refuses."""
+async def relay_reads(pieces: list[bytes], method: str = "GET", before: bytes = b"") -> Read | str:
+    """What the relay makes of an answer in these pieces with the connection's end behind, or why it refuses.
+
+    `before` is an answer that the connection has carried already, if it was kept after that.
+    """
     connection = Connection(Origin("server", 80), lambda _: None, lambda _: None)
     wire = _Wire()
     connection.connection_made(wire)
+    if before:
+        connection.begin(Response(connection, 1.0, 1.0), "POST")
+        connection.data_received(before)
+        if wire.closed:
+            return await relay_reads(pieces, method)
     response = Response(connection, 1.0, 1.0)
     connection.begin(response, method)
     for piece in pieces:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from model_manager.serving.activation import Phase
-from model_manager.serving.forecast import Forecast, Known, Load, Moment, forecast, loads
+from model_manager.serving.forecast import Forecast, Known, Load, Transition, forecast, loads
 
 OWN = (Load("a", "3", None, 12.0), Load("a", "2", 4.0, 10.0), Load("a", "1", 6.0, 20.0))
 OTHER = (Load("b", "9", 3.0, 8.0),)
@@ -109,40 +109,43 @@ SWITCH: tuple[tuple[Phase, float], ...] = (
 )  # fmt: skip
 
 
-def moments(activation: str, *phases: tuple[Phase, float]) -> list[Moment]:
-    return [Moment(activation, f"model of {activation}", phase, at) for phase, at in phases]
+def transitions(activation: str, *phases: tuple[Phase, float]) -> list[Transition]:
+    return [Transition(activation, f"model of {activation}", phase, at) for phase, at in phases]
 
 
 def test_loads_are_read_from_the_phases_latest_first() -> None:
-    empty_slot = moments("two", ("starting", 20), ("verifying", 21), ("active", 22.5))
-    assert loads(moments("one", *SWITCH) + empty_slot) == [
+    empty_slot = transitions("two", ("starting", 20), ("verifying", 21), ("active", 22.5))
+    assert loads(transitions("one", *SWITCH) + empty_slot) == [
         Load("model of two", "two", None, 2.5),
         Load("model of one", "one", 2.0, 3.5),
     ]
 
 
-LOADLESS: tuple[tuple[str, list[Moment]], ...] = (
-    ("still on its way", moments("one", *SWITCH[:-1])),
-    ("its beginning was pruned", moments("one", *SWITCH[-2:])),
-    ("the clock went back", moments("one", ("starting", 30), ("active", 5))),
-    ("the clock went back before", moments("one", ("stopping", 30), ("starting", 20), ("active", 25))),
+LOADLESS: tuple[tuple[str, list[Transition]], ...] = (
+    ("still on its way", transitions("one", *SWITCH[:-1])),
+    ("its beginning was pruned", transitions("one", *SWITCH[-2:])),
+    ("the clock went back", transitions("one", ("starting", 30), ("active", 5))),
+    ("the clock went back before", transitions("one", ("stopping", 30), ("starting", 20), ("active", 25))),
 )
 
 
 @pytest.mark.parametrize("given", [case[1] for case in LOADLESS], ids=[case[0] for case in LOADLESS])
-def test_what_is_no_load(given: list[Moment]) -> None:
+def test_what_is_no_load(given: list[Transition]) -> None:
     assert loads(given) == []
 
 
 def test_a_model_that_is_started_again_is_a_load_of_its_own() -> None:
     again: tuple[tuple[Phase, float], ...] = (("starting", 50), ("active", 54))
-    assert [(load.stop, load.start) for load in loads(moments("one", *SWITCH, *again))] == [
+    assert [(load.stop, load.start) for load in loads(transitions("one", *SWITCH, *again))] == [
         (None, 4),
         (2, 3.5),
     ]
 
 
 def test_two_slots_at_once_do_not_mix() -> None:
-    one, two = moments("one", ("starting", 0), ("active", 9)), moments("two", ("starting", 1), ("active", 3))
-    mixed = sorted(one + two, key=lambda moment: moment.at)
+    one, two = (
+        transitions("one", ("starting", 0), ("active", 9)),
+        transitions("two", ("starting", 1), ("active", 3)),
+    )
+    mixed = sorted(one + two, key=lambda one: one.at)
     assert [(load.activation, load.start) for load in loads(mixed)] == [("one", 9), ("two", 2)]

@@ -297,7 +297,7 @@ async def test_waiters_are_told_when_something_else_is_wanted() -> None:
 
 
 async def test_w7_a_full_queue_refuses_at_once() -> None:
-    targets = switching(queue=2, ready_at=time.monotonic() + 30)
+    targets = switching(wait=0.5, queue=2, ready_at=time.monotonic() + 30)
     tasks = await asked(targets, "main", "new")
     with pytest.raises(Unavailable, match="2 requests wait for it already") as caught:
         await asyncio.wait_for(targets.wait_for("main"), 1)

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from starlette.routing import Route, Router
 
+from model_manager.http.routing import Path as ApiPath
 from tests.house import House, house_settings, open_house, write_catalog
 from tests.waiting import until
 
@@ -114,8 +115,8 @@ def routes_of(asgi: Any) -> Iterator[tuple[str, str]]:
     while not isinstance(asgi, Router):
         asgi = next(value for name, value in vars(asgi).items() if name in ("_app", "app", "_otherwise"))
     for route in asgi.routes:
-        assert isinstance(route, Route)
-        endpoint: Any = route.endpoint
+        assert isinstance(route, Route | ApiPath)
+        endpoint: Any = route.app
         methods = endpoint._routes if hasattr(endpoint, "_routes") else endpoint._allowed[:1]
         yield from ((method, route.path) for method in methods)
 

@@ -93,5 +93,5 @@ async def test_a_forecast_that_fails_holds_nothing_up(client: Client, house: Hou
     async def fails(row: Row, *, replaces: bool) -> float:
         raise RuntimeError
 
-    house.parts.outlook.left = fails  # type: ignore[method-assign]
+    house.parts.forecaster.left = fails  # type: ignore[method-assign]
     assert (await client.put("/slots/active-llm?wait=30", json={"model": "demo"})).status_code == 200

@@ -178,3 +178,17 @@ async def test_u10_the_static_token_is_exchanged_while_the_service_runs(house: H
     house.parts.tokens.failures.limit = 10_000
     await until(known, timeout=5, every=0.2)
     assert (await client.get("/tokens/current")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"scope": "chta"}, "One of: admin, chat, read."),
+        ({"expires": "30"}, "A number with its unit (s, m, h, d or w), such as 30d."),
+        ({"name": "a b"}, "A name is up to 63 letters, digits, `.`, `_` and `-`, such as my-app."),
+    ],
+)
+async def test_what_a_field_takes_is_said_in_words(client: Client, wrong: dict[str, str], hint: str) -> None:
+    found = problem(await client.post("/tokens", json={"name": "ci", "scope": "chat"} | wrong), 422)
+    assert found["hint"] == hint
+    assert "regex" not in found["detail"]

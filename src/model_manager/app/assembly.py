@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from model_manager import __version__, logs
-from model_manager.app.house import House
+from model_manager.app.lifespan import Lifespan
 from model_manager.app.rendering import renderer
 from model_manager.app.worker import install_message
 from model_manager.catalog.catalog import Catalog
@@ -17,20 +17,20 @@ from model_manager.events import EventLog
 from model_manager.http import idempotency
 from model_manager.jobs.job import Job, WorkerSpec
 from model_manager.jobs.queue import Jobs
-from model_manager.jobs.work import work_of
+from model_manager.jobs.span import span_of
 from model_manager.listening import own_token
 from model_manager.metrics import Metrics
 from model_manager.relay import Relay
 from model_manager.serving import ledger
 from model_manager.serving.control import Shared, SlotLoop, Timing
-from model_manager.serving.journey import Journey
+from model_manager.serving.forecaster import Forecaster
 from model_manager.serving.local.platform import LocalPlatform
 from model_manager.serving.memory import MemoryDesk
-from model_manager.serving.outlook import Outlook
 from model_manager.serving.platform import Platform
 from model_manager.serving.preparation import Preparation
 from model_manager.serving.runtimes import Runtimes
 from model_manager.serving.targets import Targets
+from model_manager.serving.timeline import Timeline
 from model_manager.settings import Settings, outside, read_token, read_webhook_secret
 from model_manager.settings_shown import shown
 from model_manager.state.database import Database, Transaction
@@ -43,7 +43,7 @@ from model_manager.weights.store import WeightStore
 log = logging.getLogger(__name__)
 
 
-async def build(settings: Settings, database: Database, token: str, token_path: Path | None) -> House:
+async def build(settings: Settings, database: Database, token: str, token_path: Path | None) -> Lifespan:
     logs.register_secret(token)
     logs.register_secret(settings.hub_token)
     metrics, traces = Metrics(), open_traces(settings.otel_endpoint, __version__)
@@ -71,12 +71,12 @@ async def build(settings: Settings, database: Database, token: str, token_path: 
     supervisor, watchdog = Supervisor(), Watchdog()
     runtimes = Runtimes(settings.runtimes_path, log.warning)
     platform = await _platform(settings, store, relay, runtimes)
-    outlook = Outlook(database, jobs, store, catalog.tree, settings.file_sources)
+    forecaster = Forecaster(database, jobs, store, catalog.tree, settings.file_sources)
     shared = Shared(
         database, events, jobs, platform, relay, targets, MemoryDesk(),
-        Preparation(store, in_this_memory=settings.platform == "local"), outlook, metrics,
+        Preparation(store, in_this_memory=settings.platform == "local"), forecaster, metrics,
         Timing(settings.reconcile_interval, settings.activation_timeout, settings.drain_timeout),
-        lambda journey: _told(journey, metrics, traces),
+        lambda timeline: _record(timeline, metrics, traces),
         item_of=lambda model_id: catalog.snapshot.items.get(model_id), repair_drift=settings.drift == "repair",
     )  # fmt: skip
     slots = dict.fromkeys((settings.active_slot, *settings.slots))
@@ -88,11 +88,11 @@ async def build(settings: Settings, database: Database, token: str, token_path: 
     parts = Parts(
         version=__version__, started_at=time.time(), database=database, events=events, tokens=tokens, jobs=jobs,
         catalog=catalog, weights=store, platform=platform, targets=targets, loops=loops, metrics=metrics,
-        default_slot=settings.active_slot, render=renderer(settings, runtimes), outlook=outlook, runtimes=runtimes,
-        places=_places(settings), settings=shown(settings), webhook=webhook(settings),
+        default_slot=settings.active_slot, render=renderer(settings, runtimes), forecaster=forecaster,
+        runtimes=runtimes, places=_places(settings), settings=shown(settings), webhook=webhook(settings),
         problems=lambda: [*supervisor.problems(), *watchdog.problems()],
     )  # fmt: skip
-    return House(parts, supervisor, watchdog, relay, runtimes, traces, catalog_path)
+    return Lifespan(parts, supervisor, watchdog, relay, runtimes, traces, catalog_path)
 
 
 async def _tokens(
@@ -107,17 +107,17 @@ async def _tokens(
     return tokens
 
 
-def _told(journey: Journey, metrics: Metrics, traces: Traces | None) -> None:
-    for passed in journey.phases:
-        metrics.phase(journey.slot, passed.phase, passed.seconds)
+def _record(timeline: Timeline, metrics: Metrics, traces: Traces | None) -> None:
+    for passed in timeline.phases:
+        metrics.phase(timeline.slot, passed.phase, passed.seconds)
     if traces is not None:
-        traces.record(journey.work())
+        traces.record(timeline.span())
 
 
 def _job_ended(job: Job, loops: dict[str, SlotLoop], metrics: Metrics, traces: Traces | None) -> None:
     metrics.job_ended(job.kind, job.status)
     if traces is not None:
-        traces.record(work_of(job))
+        traces.record(span_of(job))
     for loop in loops.values():
         loop.poke()
 

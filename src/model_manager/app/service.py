@@ -5,9 +5,9 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct, field
 from starlette.types import ASGIApp
 
 from model_manager import __version__, logs
@@ -21,8 +21,7 @@ from model_manager.state.database import Database
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class RunningService:
+class RunningService(Struct):
     """A service that answers at `url`. Set `stop` to end it."""
 
     url: str
@@ -78,14 +77,14 @@ async def running(settings: Settings) -> AsyncIterator[RunningService]:
         listener = stack.enter_context(listen(settings.host, settings.server_port))
         database = await Database.open(settings.state_path)
         stack.push_async_callback(database.aclose)
-        house = await build(settings, database, token, settings.api_token_file or made_here)
-        stack.push_async_callback(house.aclose, settings.shutdown_timeout)
+        lifespan = await build(settings, database, token, settings.api_token_file or made_here)
+        stack.push_async_callback(lifespan.aclose, settings.shutdown_timeout)
         url = url_of(settings.host, listener, "https" if secured else "http")
-        asgi = house.application(settings)
-        server = asyncio.create_task(house.http(listener, asgi, secured, settings), name="http")
-        house.serving_http = server
-        house.start()
+        asgi = lifespan.application(settings)
+        server = asyncio.create_task(lifespan.http(listener, asgi, secured, settings), name="http")
+        lifespan.serving_http = server
+        lifespan.start()
         if made_here is not None:
             log.info("the API token lies in %s", made_here)
         stack.enter_context(announced(settings.state_path, url))
-        yield RunningService(url, token, house.parts, house.catalog_path, asgi, house.stop)
+        yield RunningService(url, token, lifespan.parts, lifespan.catalog_path, asgi, lifespan.stop)

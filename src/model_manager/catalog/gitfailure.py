@@ -38,7 +38,7 @@ _MEANINGS = (
         "there is no such repository, or it is not visible without credentials",
         "Check the URL, and the credentials file if it is private.",
     ),
-    (r"No space left", "the disk is full", "Make room in the state folder."),
+    (r"No space left", "the disk is full", "Make room where the state folder lies (STATE_PATH)."),
     (r"transport '.*' not allowed", "this kind of URL is not allowed", "Use https, ssh or file."),
 )
 

@@ -50,7 +50,7 @@ def _identity(entry: Entry, report: Report) -> None:
         report.warn(
             ("id",),
             f"is `{entry.id}`, but the file is named `{stem}.json`",
-            f"name the file `{entry.id}.json`",
+            f"name the file `{entry.id}.json`, or give the entry the id `{stem}`",
         )
     names = {entry.id}
     for index, alias in enumerate(entry.aliases):

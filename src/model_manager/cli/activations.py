@@ -59,21 +59,31 @@ def list_activations(
     ] = None,
     result: Annotated[
         str | None,
-        typer.Option("--result", help="Only those that ended so: active, failed …", show_default=False),
+        typer.Option(
+            "--result", help="Only those that ended so: active, failed …", show_default=False,
+            autocompletion=completing.words("active", "failed", "restored", "superseded", "cancelled"),
+        ),
     ] = None,
     limit: Limit = 20,
     watch: Watch = False,
-) -> None:
+) -> None:  # fmt: skip
     """List activations, newest first.
 
     Example: model-manager activations -n 5
     """
     call = api.calls.list_activations(slot=slot, model=model, result=as_given(result), limit=limit)
-    show_activations(session, call, watch)
+    show_activations(
+        session, call, watch, "There are no such activations." if slot or model or result else NONE
+    )
 
 
-def show_activations(session: Session, call: "api.Call[api.types.ActivationList]", watch: bool) -> None:
-    records.show_list(session, call, "activations", COLUMNS, "Nothing was activated yet.", watch=watch)
+NONE = "Nothing was activated yet."
+
+
+def show_activations(
+    session: Session, call: "api.Call[api.types.ActivationList]", watch: bool, empty: str = NONE
+) -> None:
+    records.show_list(session, call, "activations", COLUMNS, empty, watch=watch)
 
 
 @app.command()

@@ -17,6 +17,11 @@ _PLAIN = re.compile(r"[\w.:/@+][\w.:/@+-]*", re.ASCII)
 """Names that are offered. Shells read what they offer again, zsh as code: a service could have commands run."""
 
 
+def words(*known: str) -> Callable[[str], list[str]]:
+    """Words of the API that are known here; others are for the service to judge."""
+    return lambda incomplete: [word for word in known if word.startswith(incomplete)]
+
+
 def context_names(incomplete: str) -> list[str]:
     try:
         from model_manager.cli.contexts import LOCAL, Contexts

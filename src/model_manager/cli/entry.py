@@ -4,13 +4,22 @@ import os
 import sys
 from collections.abc import Sequence
 
-from model_manager.cli import direct, exit_codes, output
-from model_manager.errors import ModelManagerError
+from model_manager.cli import exit_codes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code (`exit_codes.py`). No stack trace is shown without `--debug`."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _told(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:  # so early that even `output` was not there
+        return exit_codes.INTERRUPTED
+
+
+def _told(given: list[str]) -> int:
+    from model_manager.cli import output  # here, so that Ctrl-C during the import is no stack trace
+    from model_manager.errors import ModelManagerError
+
+    output.write_what_can_be()
     try:
         code = _run(given)
         sys.stdout.flush()
@@ -32,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    from model_manager.cli import direct
+
     flags = direct.serve_flags(arguments)
     if flags is not None:
         return direct.serve(flags)
@@ -42,6 +53,8 @@ def _run(arguments: list[str]) -> int:
 
 def _unexpected(error: Exception) -> int:
     """The last resort: a failure that nobody foresaw still says what happened and what to do."""
+    from model_manager.cli import output
+
     output.note(f"error: something unexpected happened ({type(error).__name__}: {error}).")
     output.note("  This is a fault of Model Manager. Please report it with the command you typed and")
     output.note("  what the same command prints with --debug added.")

@@ -59,5 +59,9 @@ def exit_code(error: ModelManagerError) -> int:
     if isinstance(error, TimedOut):
         return TIMED_OUT
     if isinstance(error, ApiError):
+        if (
+            error.http_status == 422 and "field" in error.data
+        ):  # an option's value that the service does not take
+            return USAGE
         return _BY_STATUS.get(error.http_status, FAILED)
     return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), FAILED)

@@ -83,7 +83,9 @@ def history(
     Example: model-manager history -n 50 --since 1h
     """
     call = api.calls.get_history(limit=limit, event=kind, subject=subject, actor=actor, since=since)
-    records.show_list(session, call, "events", COLUMNS, "Nothing has happened yet.", watch=watch)
+    asked = since or kind or subject or actor
+    empty = "Nothing of that kind has happened." if asked else "Nothing has happened yet."
+    records.show_list(session, call, "events", COLUMNS, empty, watch=watch)
 
 
 @answering_command

@@ -43,17 +43,21 @@ def list_jobs(
     session: Session,
     status: Annotated[
         str | None,
-        typer.Option("--status", help="Only those: pending, running, completed …", show_default=False),
+        typer.Option(
+            "--status", help="Only those: pending, running, completed …", show_default=False,
+            autocompletion=completing.words("pending", "running", "completed", "failed", "cancelled"),
+        ),
     ] = None,
     limit: Limit = 20,
     watch: Watch = False,
-) -> None:
+) -> None:  # fmt: skip
     """List jobs, newest first.
 
     Example: model-manager jobs -n 5
     """
     call = api.calls.list_jobs(status=as_given(status), limit=limit)
-    records.show_list(session, call, "jobs", COLUMNS, "There are no jobs yet.", watch=watch)
+    empty = f"There are no {status} jobs." if status else "There are no jobs yet."
+    records.show_list(session, call, "jobs", COLUMNS, empty, watch=watch)
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from model_manager import client as api
-from model_manager.cli import output
+from model_manager.cli import completing, output
 from model_manager.cli.command import Session, Watch, answering_command, listing_command
 from model_manager.cli.group import noun
 from model_manager.cli.options import ModelId, Slot, as_given
@@ -15,6 +15,10 @@ app = noun("models", "What the catalog offers; alone, lists it.")
 
 NOT_RUN_HERE = "not-run-here"
 """Tag of entries whose settings their authors took from the model's page, without having run it."""
+
+
+NONE = "The catalog has no models; see `model-manager catalog`."
+NONE_SUCH = "The catalog has no such models; `model-manager models` lists all."
 
 
 @app.command("list")
@@ -26,10 +30,14 @@ def list_models(
     ] = None,
     tag: Annotated[str | None, typer.Option("--tag", help="Only with this tag.", show_default=False)] = None,
     task: Annotated[
-        str | None, typer.Option("--task", help="Only for this: chat or embed.", show_default=False)
+        str | None,
+        typer.Option(
+            "--task", help="Only for this: chat or embed.", show_default=False,
+            autocompletion=completing.words("chat", "embed"),
+        ),
     ] = None,
     watch: Watch = False,
-) -> None:
+) -> None:  # fmt: skip
     """List the catalog's models: which serve, and which are installed.
 
     Example: model-manager models
@@ -43,7 +51,7 @@ def list_models(
             for m in sorted(models, key=lambda m: m.id)
         ]
         heads = ("ID", "NAME", "TASK", "ACTIVE IN", "INSTALLED", "LICENSE", "NOTE")
-        output.table(heads, rows, "The catalog has no models; see `model-manager catalog`.")
+        output.table(heads, rows, NONE_SUCH if search or tag or task else NONE, spare=("LICENSE", "NAME"))
 
     call = api.calls.list_models(q=search, tag=tag, task=as_given(task))
     session.ask(text, call, lambda models: [model.id for model in models], watch)

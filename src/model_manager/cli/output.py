@@ -1,5 +1,6 @@
 """What people see: lines, tables, sizes and times. What came from outside passes `clean` on its way there."""
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -39,6 +40,13 @@ STATES = {
     "stopping": "yellow", "starting": "yellow", "verifying": "yellow",
 }  # fmt: skip
 """Colours of the words that tell at a glance how something is."""
+
+
+def write_what_can_be() -> None:
+    """Where the terminal's encoding lacks a character (a bar, a name), a `?` stands for it: no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not what a test put in its place
+            stream.reconfigure(errors="replace")
 
 
 def clean(text: str) -> str:
@@ -101,13 +109,16 @@ def as_yaml(value: Any) -> None:
     )
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> None:
-    """Columns, or the sentence `empty`: wrapped to fit on a terminal, plain and each row one line in a pipe."""
+def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str, spare: Sequence[str] = ()) -> None:
+    """Columns, or the sentence `empty`: wrapped to fit on a terminal, plain and each row one line in a pipe.
+
+    A terminal too narrow for columns that can be read gets fewer, without the `spare` ones, or else one fact a line.
+    """
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
         note(empty)
     elif sys.stdout.isatty() or look.color is Color.always:
-        _rich_table(heads, cells)
+        _fitted(heads, cells, spare)
     else:
         lines = [list(heads), *cells]
         widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
@@ -115,14 +126,53 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> No
             say("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _rich_table(heads: Sequence[str], cells: list[list[str]]) -> None:
+GAP = 2
+"""Spaces between two columns."""
+
+
+def _fitted(heads: Sequence[str], cells: list[list[str]], spare: Sequence[str]) -> None:
+    room = console(sys.stdout).width
+    for left_out in (spare[:n] for n in range(len(spare) + 1)):
+        kept = [i for i, head in enumerate(heads) if head not in left_out]
+        some_heads, some_cells = [heads[i] for i in kept], [[row[i] for i in kept] for row in cells]
+        least = _least_widths(some_heads, some_cells)
+        if sum(least) + GAP * (len(least) - 1) <= room:
+            _rich_table(some_heads, some_cells, least)
+            return
+    for row in cells:
+        _one_fact_a_line(heads, row)
+
+
+def _least_widths(heads: Sequence[str], cells: list[list[str]]) -> list[int]:
+    """Narrower, a table cannot be read: ids (the first column) whole, else the longest word up to a limit."""
+    columns = list(zip(heads, *cells, strict=True))
+    rest = [
+        min(max(len(word) for text in column for word in text.split() or ("",)), 12 if last else 20)
+        for column, last in zip(columns[1:], [False] * (len(columns) - 2) + [True], strict=False)
+    ]
+    return [max(map(len, columns[0])), *rest]
+
+
+def _one_fact_a_line(heads: Sequence[str], row: Sequence[str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, head in enumerate(heads):
+    shown = Table.grid(padding=(0, GAP, 0, 0))
+    for head, text in zip(heads[1:], row[1:], strict=True):
+        if text != "-":
+            shown.add_row(f"  {head.lower()}", Text(text, STATES.get(text, ""), overflow="fold"))
+    say(row[0])
+    console(sys.stdout).print(shown)
+
+
+def _rich_table(heads: Sequence[str], cells: list[list[str]], least: Sequence[int]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for number, (head, width) in enumerate(zip(heads, least, strict=True)):
         # Ids stand in the first column: they are for copying, so they are kept whole.
-        shown.add_column(head, no_wrap=number == 0, overflow="fold")
+        shown.add_column(head, no_wrap=number == 0, overflow="fold", min_width=width)
     for row in cells:
         shown.add_row(*(Text(text, STATES.get(text, "")) for text in row))
     console(sys.stdout).print(shown)

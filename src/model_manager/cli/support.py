@@ -56,11 +56,20 @@ def _refuse_existing(file: Path) -> None:
 def _write(file: Path, data: bytes) -> None:
     """For the user's eyes only: it is without secrets, but not without names."""
     try:
-        with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as writing:
-            writing.write(data)
+        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
-        _refuse_existing(file)
+        return _refuse_existing(file)
     except OSError as error:
-        raise InvalidRequest(
-            f"{file} cannot be written: {error.strerror}.", "Name another file with -o."
-        ) from error
+        raise _unwritten(file, error) from error
+    try:
+        with os.fdopen(descriptor, "wb") as writing:
+            writing.write(data)
+    except (
+        OSError
+    ) as error:  # a full disk: half a zip helps nobody, and would stand in the way of the next try
+        file.unlink(missing_ok=True)
+        raise _unwritten(file, error) from error
+
+
+def _unwritten(file: Path, error: OSError) -> InvalidRequest:
+    return InvalidRequest(f"{file} cannot be written: {error.strerror}.", "Name another file with -o.")

@@ -135,4 +135,4 @@ def _attempt(activation: "api.types.Activation | None") -> str:
     if activation is None:
         return "nothing"
     since = output.ago(activation.phase_at)
-    return f"{activation.model_id} (activation {activation.id}, {state_of(activation)} since {since})"
+    return f"{activation.model_id} (activation {activation.id}: {state_of(activation)}, {since})"

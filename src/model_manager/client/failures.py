@@ -40,7 +40,7 @@ def sentences(url: str, timeout: float) -> Iterator[None]:
     except (http.client.HTTPException, ConnectionError, EOFError) as e:
         raise NotReachable(
             f"The connection to {url} broke off.",
-            "The service may have stopped; look with `model-manager status`.",
+            "The service may have stopped, or it speaks TLS: then its address begins with https://.",
         ) from e
     except OSError as e:
         raise NotReachable(f"{url} cannot be reached: {e.strerror or e}.", START_HINT) from e

@@ -105,7 +105,7 @@ async def wait_activation(parts: Parts, activation_id: str, seconds: float) -> A
 
 
 async def get_activation(parts: Parts, activation_id: str) -> Activation:
-    return shown(parts, await parts.database.read(lambda c: ledger.activation(c, activation_id)))
+    return activation_of(parts, await parts.database.read(lambda c: ledger.activation(c, activation_id)))
 
 
 async def list_activations(
@@ -121,7 +121,7 @@ async def list_activations(
 
     found = await parts.database.read(rows)
     page = found[:limit]
-    return [shown(parts, row) for row in page], page[-1].seq if len(found) > limit else None
+    return [activation_of(parts, row) for row in page], page[-1].seq if len(found) > limit else None
 
 
 async def forecast(parts: Parts, model_id: str, slot: str | None = None) -> Forecast:
@@ -131,10 +131,11 @@ async def forecast(parts: Parts, model_id: str, slot: str | None = None) -> Fore
     if row is not None and _same(row, draft) and parts.targets.serves(draft.slot, row.id):
         return forecast_of_served(row.model_id)
     observed = await parts.platform.observe(draft.slot)
-    return await parts.outlook.forecast(draft.entry, draft.weights, replaces=not observed.empty)
+    return await parts.forecaster.forecast(draft.entry, draft.weights, replaces=not observed.empty)
 
 
 def draft_of(parts: Parts, item: CatalogItem, slot: str, actor: str) -> Draft:
+    """What a new activation of `item` would be made of. Raises Unprocessable when it cannot be rendered."""
     entry, activation_id = item.entry, ledger.new_id()
     manifest, weights = parts.render(item, slot, activation_id)
     return Draft(
@@ -147,7 +148,8 @@ def _same(row: Row, draft: Draft) -> bool:
     return row.model_id == draft.model_id and row.entry_hash == draft.entry_hash
 
 
-def shown(parts: Parts, row: Row) -> Activation:
+def activation_of(parts: Parts, row: Row) -> Activation:
+    """A stored activation as it is shown, with what only the running service knows of it."""
     facts = {name: getattr(row, name) for name in Activation.__struct_fields__ if hasattr(row, name)}
     serving = parts.targets.serves(row.slot, row.id)
     return Activation(**facts, catalog_moved_on=_moved_on(parts, row), serving=serving)

@@ -11,7 +11,7 @@ from model_manager.events import EventLog
 from model_manager.jobs.queue import Jobs
 from model_manager.metrics import History, Metrics
 from model_manager.serving.control import SlotLoop
-from model_manager.serving.outlook import Outlook
+from model_manager.serving.forecaster import Forecaster
 from model_manager.serving.platform import Manifest, Platform
 from model_manager.serving.runtime import ServingRuntime
 from model_manager.serving.targets import Targets
@@ -61,7 +61,7 @@ class Parts(Struct):
     loops: dict[str, SlotLoop]
     default_slot: str
     render: Render
-    outlook: Outlook
+    forecaster: Forecaster
     runtimes: Mapping[str, ServingRuntime]
     metrics: Metrics
     places: Places

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from model_manager.commands.activations import Activation, shown
+from model_manager.commands.activations import Activation, activation_of
 from model_manager.commands.parts import Parts
 from model_manager.errors import ModelManagerError
 from model_manager.serving import ledger
@@ -65,9 +65,9 @@ async def get_slot(parts: Parts, name: str) -> Slot:
     target = parts.targets.get(name)
     failed = latest is not None and latest.result in ("failed", "restored")
     return Slot(
-        name=name, state=_state(row, target is not None), desired=shown(parts, row) if row else None,
+        name=name, state=_state(row, target is not None), desired=activation_of(parts, row) if row else None,
         serving=target.model_id if target else None, last_good=at.last_good, in_flight=parts.targets.in_flight(name),
-        reason=await _reason(parts, row), last_failure=shown(parts, latest) if latest and failed else None,
+        reason=await _reason(parts, row), last_failure=activation_of(parts, latest) if latest and failed else None,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from model_manager.errors import MethodNotAllowed, ModelManagerError, NotFound, Unauthorized
+from model_manager.http.access import UNPREFIXED
 from model_manager.http.problems import problem_response
 
 PREFIX = "/v1/"
@@ -63,7 +64,7 @@ def shape_of(path: str) -> Shape:
 
 def error_response(error: ModelManagerError, path: str, request_id: str) -> Response:
     """The response to a request that failed anywhere in the service: problems, but below `/v1/` what clients expect."""
-    if path.startswith(PREFIX):
+    if path.startswith(PREFIX) or path in UNPREFIXED:
         return shape_of(path).response(error)
     return problem_response(error, path, request_id)
 

@@ -165,7 +165,8 @@ class UnderWay:
         self._stop_listening()
         response = self.response
         body = response.take()
-        fields = _fields(tuple(response.headers), self.target.key)
+        headers = tuple([pair for pair in response.headers if pair[0] != b"content-length"])
+        fields = _fields(headers, self.target.key)
         fields = b"%bx-request-id: %b\r\n" % (fields, self._request_id)
         seconds = time.perf_counter() - self._began
         self._client.answer(fields, body, keep_alive=self._known.keep_alive)

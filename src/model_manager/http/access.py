@@ -31,6 +31,9 @@ PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 GATEWAY = "/v1/"
 """Below it one asks a model, and changes nothing of ours."""
 
+UNPREFIXED = frozenset({"/chat/completions", "/completions", "/embeddings", "/responses"})
+"""What OpenAI's clients ask for when the `/v1` is missing from their base URL."""
+
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _SIGNED = ("POST", "/catalog/webhook")

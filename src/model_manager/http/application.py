@@ -18,7 +18,7 @@ from model_manager.http.etags import etag_of
 from model_manager.http.idempotency import Answers
 from model_manager.http.openapi import document
 from model_manager.http.problems import problem_response
-from model_manager.http.routing import Route, Tagged, no_route, starlette_routes
+from model_manager.http.routing import Path, Route, Tagged, no_route, starlette_routes
 
 
 def application(
@@ -57,7 +57,7 @@ class _Exact:
         self._routes = {
             (method, route.path): route
             for route in reversed(routes)  # as in a router, the first of the same path and method is asked
-            if isinstance(route, StarletteRoute) and not route.param_convertors
+            if isinstance(route, Path | StarletteRoute) and "{" not in route.path
             for method in route.methods or (None,)
         }
         self._otherwise = otherwise

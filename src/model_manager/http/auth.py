@@ -6,8 +6,17 @@ from typing import Literal
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from model_manager.errors import Forbidden, TooManyRequests, Unauthorized
-from model_manager.http.access import GRANTED, PUBLIC_PATHS, READING, Access, Presented, access, presented
+from model_manager.errors import Forbidden, NotFound, TooManyRequests, Unauthorized
+from model_manager.http.access import (
+    GRANTED,
+    PUBLIC_PATHS,
+    READING,
+    UNPREFIXED,
+    Access,
+    Presented,
+    access,
+    presented,
+)
 from model_manager.http.hosts import Hosts, Origins
 from model_manager.tokens import Failures, Identity, Keyring, anonymous
 
@@ -50,7 +59,7 @@ class Auth:
     ) -> Identity:
         """Who asks, if they may. `headers` have lower-case names, `client` is the address it came from.
 
-        Raises MisdirectedRequest, InvalidRequest (`Host`), Unauthorized, TooManyRequests or Forbidden.
+        Raises MisdirectedRequest, InvalidRequest (`Host`), NotFound, Unauthorized, TooManyRequests or Forbidden.
         """
         if path in self._public and method in READING:
             return self._anonymous
@@ -58,6 +67,10 @@ class Auth:
         self._hosts.check(shown.hosts)
         if shown.origins:
             self.origins.check(shown.origins, shown.hosts)
+        if path in UNPREFIXED:  # said before a token is asked for: none would help
+            raise NotFound(
+                f"There is nothing at {path}.", f"Models are asked at /v1{path}: end the base URL in /v1."
+            )
         needed = access(method, path, self._public)
         if needed == "open":
             return self._anonymous

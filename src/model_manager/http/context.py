@@ -89,6 +89,8 @@ class Context:
             access_log.tell(scope, status, (began or ended) - started, ended - started)
             if self._observe is not None:
                 route = getattr(scope.get("route"), "path", None)
+                # `{name:path}` is for the router; people and queries know the parameter as `{name}`.
+                route = route and route.replace(":path}", "}")
                 self._observe(scope["method"], route, status, ended - started)
 
 

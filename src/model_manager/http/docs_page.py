@@ -24,6 +24,8 @@ details { border: 1px solid var(--line); border-radius: .4rem; margin: .4rem 0; 
 details:target { outline: 2px solid #38f } summary { cursor: pointer }
 .method { display: inline-block; font: 600 .8em var(--mono); min-width: 4.2em }
 .get { color: #2563eb } .post, .put, .patch { color: #15803d } .delete { color: #b91c1c } .soft { opacity: .7 }
+@media (prefers-color-scheme: dark) {
+.get { color: #7aa2ff } .post, .put, .patch { color: #4ade80 } .delete { color: #f87171 } }
 table { border-collapse: collapse; margin: .5rem 0; width: 100% } th { font-weight: 600 }
 td, th { border-top: 1px solid var(--line); padding: .25rem .6rem .25rem 0; text-align: left; vertical-align: top }
 nav { display: flex; flex-wrap: wrap; gap: 0 .8rem } table { table-layout: fixed; overflow-wrap: anywhere }
@@ -45,11 +47,9 @@ def page(document: Schema) -> bytes:
     """The whole page as UTF-8."""
     title = escape(f"{document['info']['title']} {document['info']['version']}")
     by_tag: dict[str, list[str]] = {}
-    for path, methods in document["paths"].items():
-        for method in (name for name in METHODS if name in methods):
-            spec = methods[method]
-            shown = _operation(method, path, spec, document["components"].get("responses", {}))
-            by_tag.setdefault(spec["tags"][0], []).append(shown)
+    for method, path, spec in sorted(_operations(document), key=lambda one: _not_offered(one[2])):
+        shown = _operation(method, path, spec, document["components"].get("responses", {}))
+        by_tag.setdefault(spec["tags"][0], []).append(shown)
     schemas = document["components"]["schemas"]
     sections = [
         f'<h2 id="tag-{escape(tag)}">{escape(tag)}</h2>' + "".join(found) for tag, found in by_tag.items()
@@ -71,8 +71,20 @@ Tokens go into <code>Authorization: Bearer …</code>.</p>
     return html.encode()
 
 
+def _operations(document: Schema) -> Iterator[tuple[str, str, Schema]]:
+    for path, methods in document["paths"].items():
+        for method in (name for name in METHODS if name in methods):
+            yield method, path, methods[method]
+
+
+def _not_offered(spec: Schema) -> bool:
+    """Whether an operation answers nothing but 501: `openapi.py` calls those deprecated."""
+    return bool(spec.get("deprecated"))
+
+
 def _operation(method: str, path: str, spec: Schema, shared: dict[str, Schema]) -> str:
-    access = "" if spec.get("security") else ' <span class="soft">no token</span>'
+    mark = "not offered: 501" if _not_offered(spec) else "" if spec.get("security") else "no token"
+    access = mark and f' <span class="soft">{mark}</span>'
     parts = [_paragraphs(spec.get("description", ""))]
     if parameters := spec.get("parameters"):
         parts.append(_table(("parameter", "type", "in"), _parameters(parameters)))

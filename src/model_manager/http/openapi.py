@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from model_manager.http.access import GRANTED, access
 from model_manager.http.idempotency import PATTERN
-from model_manager.http.problems import MEDIA_TYPE, Problem
+from model_manager.http.problems import MEDIA_TYPE, ProblemDetails
 from model_manager.http.routing import PATH_PARAMETER, Encoded, NoQuery, Reply, Route, Tagged, union_members
 
 REF = "#/components/schemas/{name}"
@@ -35,7 +35,9 @@ def document(
         "components": {
             "schemas": components,
             "responses": {
-                "Problem": _response("What went wrong, and what to do.", MEDIA_TYPE, schema_of[Problem])
+                "Problem": _response(
+                    "What went wrong, and what to do.", MEDIA_TYPE, schema_of[ProblemDetails]
+                )
             },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
@@ -131,7 +133,7 @@ def _responses(route: Route, schema_of: dict[Any, Any]) -> Iterator[tuple[str, d
     for status, kind in route.also.items():
         response = _response(HTTPStatus(status).phrase, "application/json", schema_of[kind])
         if status >= 400:  # what comes before the handler is refused with a problem
-            response["content"][MEDIA_TYPE] = {"schema": schema_of[Problem]}
+            response["content"][MEDIA_TYPE] = {"schema": schema_of[ProblemDetails]}
         yield str(status), response
     yield "default", {"$ref": "#/components/responses/Problem"}
 
@@ -161,7 +163,7 @@ def _is_response(annotation: Any) -> bool:
 
 
 def _types(routes: Iterable[Route]) -> Iterator[Any]:
-    yield Problem
+    yield ProblemDetails
     for route in routes:
         wanted = route.signature
         if wanted.query is not NoQuery:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, TypeVar, get_origin
 from urllib.parse import parse_qsl
@@ -133,7 +133,28 @@ def unprocessable(error: msgspec.ValidationError, where: str, into: type[Struct]
     reason = what[:1].lower() + what[1:]
     if not path:
         return Unprocessable(f"The {where} is wrong: {reason}.", _fields_hint(into))
-    return Unprocessable(f"`{path}` in the {where} is wrong: {reason}.", field=path)
+    hint = _value_hint(into, path)
+    if hint and "matching regex" in reason:
+        reason = "it does not have the right form"  # the hint says it in words
+    return Unprocessable(f"`{path}` in the {where} is wrong: {reason}.", hint, field=path)
+
+
+def _value_hint(into: type[Struct], name: str) -> str:
+    """What may stand there: the words of an enumeration, or what the field's type says of itself."""
+    for kind in _kinds(msgspec.inspect.type_info(_fields(into)[name])) if name in _fields(into) else ():
+        if isinstance(kind, msgspec.inspect.LiteralType):
+            return f"One of: {', '.join(map(str, kind.values))}."
+        if told := (getattr(kind, "extra_json_schema", None) or {}).get("description"):
+            return str(told)
+    return ""
+
+
+def _kinds(kind: msgspec.inspect.Type) -> Iterator[msgspec.inspect.Type]:
+    """The type, and those that it is made of side by side."""
+    yield kind
+    inner = [kind.type] if isinstance(kind, msgspec.inspect.Metadata) else getattr(kind, "types", ())
+    for one in inner:
+        yield from _kinds(one)
 
 
 def _refuse_duplicate_keys(data: bytes) -> None:

@@ -13,7 +13,7 @@ from model_manager.errors import MethodNotAllowed, ModelManagerError, Unauthoriz
 MEDIA_TYPE = "application/problem+json"
 
 
-class Problem(Struct, kw_only=True):
+class ProblemDetails(Struct, kw_only=True):
     """What every refused or failed request answers with.
 
     `error` repeats the sentence under the name that clients of the original API read.
@@ -41,8 +41,8 @@ class InternalError(ModelManagerError):
         )
 
 
-def problem(error: ModelManagerError, instance: str, request_id: str) -> Problem:
-    return Problem(
+def problem(error: ModelManagerError, instance: str, request_id: str) -> ProblemDetails:
+    return ProblemDetails(
         title=HTTPStatus(error.status).phrase,
         status=error.status,
         detail=error.sentence,

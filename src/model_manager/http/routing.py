@@ -14,7 +14,6 @@ response such as `EventStream`, and raises ModelManagerError for everything else
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from inspect import signature
 from types import NoneType, UnionType
@@ -23,14 +22,14 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, 
 import msgspec
 from msgspec import Struct
 from starlette.responses import Response
-from starlette.routing import Route as StarletteRoute
+from starlette.routing import BaseRoute, Match, compile_path
 from starlette.types import Receive, Scope, Send
 
 from model_manager.errors import MethodNotAllowed, NotFound
+from model_manager.http.concurrency import ConcurrencyLimits
 from model_manager.http.etags import has_it
 from model_manager.http.idempotency import METHODS, Answers
 from model_manager.http.parsing import check_json_type, header, parse_body, parse_query, read_body
-from model_manager.http.turns import Turns
 from model_manager.tokens import Identity
 
 T = TypeVar("T")
@@ -44,24 +43,21 @@ class NoQuery(Struct):
     """For routes without query parameters: any name is unknown."""
 
 
-@dataclass(frozen=True)
-class Reply(Generic[T]):
+class Reply(Struct, Generic[T], frozen=True):
     """A value with a status of its own (None: the route's) and headers."""
 
     value: T
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True)
-class Encoded(Generic[T]):
+class Encoded(Struct, Generic[T], frozen=True):
     """JSON of a T that was encoded before, once for many requests."""
 
     data: bytes
 
 
-@dataclass(frozen=True)
-class Tagged(Encoded[T]):
+class Tagged(Encoded[T], frozen=True):
     """Encoded JSON with its entity tag: a client that says it has just that already gets a 304."""
 
     etag: str
@@ -97,8 +93,7 @@ class Request:
         return self.identity.name
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """What a handler takes and gives."""
 
     path: tuple[str, ...]
@@ -111,8 +106,7 @@ class Signature:
     returns: Any
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(Struct, frozen=True, dict=True):
     """One method on one path. `also` documents the types of statuses other than the usual one.
 
     `at_once`: how many requests of an expensive route are answered at the same time, the next ones get a 429.
@@ -124,14 +118,14 @@ class Route:
     path: str
     handler: Callable[..., Awaitable[Any]]
     status: int = 200
-    also: Mapping[int, Any] = field(default_factory=dict)
+    also: Mapping[int, Any] = {}
     context: Any = None
     at_once: int | None = None
     always: bool = False
     kept: bool = True
 
     def bound(self, context: Any) -> "Route":
-        return replace(self, context=context)
+        return msgspec.structs.replace(self, context=context)
 
     @cached_property
     def signature(self) -> Signature:
@@ -197,8 +191,8 @@ def _tagged(value: Tagged[Any], if_none_match: str | None) -> Response:
 class Endpoint:
     """ASGI application of one path: finds the method, or says which there are. HEAD is GET without a body."""
 
-    def __init__(self, routes: Iterable[Route], turns: Turns, answers: Answers | None) -> None:
-        self._turns, self._answers = turns, answers
+    def __init__(self, routes: Iterable[Route], limits: ConcurrencyLimits, answers: Answers | None) -> None:
+        self._limits, self._answers = limits, answers
         self._routes: dict[str, Route] = {route.method: route for route in routes}
         for route in self._routes.values():
             _ = route.signature  # read now: a route that cannot work must not wait for its first request
@@ -223,29 +217,47 @@ class Endpoint:
     async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Response:
         if route.always:
             return await route.answer(scope, receive)
-        turn = self._turns.take(scope, f"{route.method} {route.path}", route.at_once)
+        turn = self._limits.acquire(scope, f"{route.method} {route.path}", route.at_once)
         try:
             if self._answers is not None and route.is_kept:
                 return await self._answers.once(scope, receive, route.answer)
             return await route.answer(scope, receive)
         finally:
-            self._turns.give(turn)
+            self._limits.release(turn)
 
 
-def starlette_routes(routes: Iterable[Route], answers: Answers | None = None) -> list[StarletteRoute]:
-    """One Starlette route per path, in the order in which the paths first appear."""
-    turns = Turns()
+def starlette_routes(routes: Iterable[Route], answers: Answers | None = None) -> "list[Path]":
+    """One route for Starlette's router per path, in the order in which the paths first appear."""
+    limits = ConcurrencyLimits()
     paths: dict[str, list[Route]] = {}
     for route in routes:
         paths.setdefault(route.path, []).append(route)
     return [
-        _Path(path, Endpoint(group, turns, answers), methods=[one.method for one in group])
+        Path(path, Endpoint(group, limits, answers), {one.method for one in group})
         for path, group in paths.items()
     ]
 
 
-class _Path(StarletteRoute):
-    """The methods help to find the path (`DELETE /weights/usage` is not `GET /weights/usage`), no more than that."""
+class Path(BaseRoute):
+    """The methods help to find the path (`DELETE /weights/usage` is not `GET /weights/usage`), no more than that.
+
+    Its pattern is compiled when it is first needed: all of them together are a good part of a start.
+    """
+
+    def __init__(self, path: str, app: Endpoint, methods: set[str]) -> None:
+        self.path, self.app = path, app
+        self.methods = methods | {"HEAD"} if "GET" in methods else methods
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return compile_path(self.path)[0]
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        found = self._pattern.match(scope["path"]) if scope["type"] == "http" else None
+        if found is None:
+            return Match.NONE, {}
+        match = Match.FULL if scope["method"] in self.methods else Match.PARTIAL
+        return match, {"endpoint": self.app, "path_params": found.groupdict()}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)  # what another method gets is the endpoint's to say

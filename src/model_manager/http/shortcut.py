@@ -124,10 +124,8 @@ class ShortcutProtocol(HttpToolsProtocol):
 
     def answer(self, fields: bytes, body: bytes, *, keep_alive: bool) -> None:
         self._taken, self._held = None, b""
-        head = head_of(
-            200, _fields_of_all(tuple(self.server_state.default_headers)) + fields, keep_alive, len(body)
-        )
-        self.transport.write(head + body)
+        fields = _fields_of_all(tuple(self.server_state.default_headers)) + fields
+        self.transport.write(head_of(200, fields, keep_alive, len(body)) + body)
         if not keep_alive:
             self.transport.close()
         self.on_response_complete()
@@ -156,8 +154,11 @@ class ShortcutProtocol(HttpToolsProtocol):
         scope: Any = cycle.scope
         if self._way is not None:
             app, self._way = partial(self._way, app), None
-        elif self._cut is not None and self.client and is_sound(self._cut, scope["headers"]):
-            scope.setdefault("extensions", {})[EXTENSION] = Head(self.client[0], self._cut, cycle.keep_alive)
+        elif (
+            self._cut and self.client and scope["http_version"] == "1.1" and is_sound(self._cut, self.headers)
+        ):
+            head = Head(self.client[0], self._cut, cycle.keep_alive)
+            scope.setdefault("extensions", {})[EXTENSION] = head
         self._cut = None
         super()._start_asgi_task(cycle, app)
 

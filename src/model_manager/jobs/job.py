@@ -1,7 +1,6 @@
 """What a job is, and what becomes of it when an attempt ends. Pure: no I/O, no clock."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -45,8 +44,7 @@ class Job(Struct, frozen=True):
         return self.status in ENDED
 
 
-@dataclass(frozen=True)
-class WorkerSpec:
+class WorkerSpec(Struct, frozen=True):
     """How a kind of job is done: `python -m <module>` gets the message that `prepare` makes of the payload.
 
     `prepare` runs at each start and may add secrets, which the payload never holds; what it raises fails the job.

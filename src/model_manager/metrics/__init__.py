@@ -3,8 +3,8 @@ here: what is read at the moment of a scrape (disk, slots, catalog) is handed in
 
 from model_manager.metrics.counting import Metrics
 from model_manager.metrics.exposition import Exposition, expose
+from model_manager.metrics.families import BUCKETS, UNMATCHED, Gauge
 from model_manager.metrics.history import KEEP_SECONDS, SAMPLE_SECONDS, History, Levels, Sample
-from model_manager.metrics.tallies import BUCKETS, UNMATCHED, Gauge
 
 __all__ = [
     "BUCKETS", "KEEP_SECONDS", "SAMPLE_SECONDS", "UNMATCHED", "Exposition", "Gauge", "History", "Levels", "Metrics",

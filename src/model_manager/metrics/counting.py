@@ -9,7 +9,7 @@ Labels are bounded: slots are declared, paths are templates of routes, results a
 
 from collections.abc import Iterable
 
-from model_manager.metrics.tallies import UNMATCHED, Count, Durations, Histogram, Tally
+from model_manager.metrics.families import UNMATCHED, Counter, Durations, Histogram, Tally
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -18,7 +18,7 @@ class Metrics:
     """The service's counters. One per application; everything runs on the event loop's thread."""
 
     def __init__(self) -> None:
-        self.requests = Count(
+        self.requests = Counter(
             "model_manager_http_requests", "HTTP requests answered.", "method", "path", "status"
         )
         self.durations = Histogram(
@@ -27,18 +27,18 @@ class Metrics:
             "method",
             "path",
         )
-        self.jobs = Count("model_manager_jobs", "Jobs that ended.", "kind", "status")
-        self.installed = Count(
+        self.jobs = Counter("model_manager_jobs", "Jobs that ended.", "kind", "status")
+        self.installed = Counter(
             "model_manager_installed_bytes", "Bytes of weights that installs fetched or copied."
         )
-        self.activations = Count("model_manager_activations", "Activations that ended.", "slot", "result")
+        self.activations = Counter("model_manager_activations", "Activations that ended.", "slot", "result")
         self.phases = Histogram(
             "model_manager_activation_phase_seconds",
             "Time that activations spent in a phase.",
             "slot",
             "phase",
         )
-        self.gateway_requests = Count(
+        self.gateway_requests = Counter(
             "model_manager_gateway_requests", "Requests to models.", "slot", "path", "status"
         )
         self.gateway_durations = Histogram(
@@ -53,7 +53,7 @@ class Metrics:
             "slot",
             "path",
         )
-        self.tokens = Count(
+        self.tokens = Counter(
             "model_manager_gateway_tokens", "Tokens, as model servers tell them.", "slot", "kind"
         )
 
@@ -74,8 +74,8 @@ class Metrics:
         self.installed.of()
 
     @property
-    def counts(self) -> list[Count]:
-        return [family for family in vars(self).values() if isinstance(family, Count)]
+    def counters(self) -> list[Counter]:
+        return [family for family in vars(self).values() if isinstance(family, Counter)]
 
     @property
     def histograms(self) -> list[Histogram]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from model_manager.metrics.counting import Metrics
-from model_manager.metrics.tallies import Gauge
+from model_manager.metrics.families import Gauge
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -50,7 +50,7 @@ class _Families:
             HistogramMetricFamily,
         )
 
-        for count in self._metrics.counts:
+        for count in self._metrics.counters:
             counter = CounterMetricFamily(count.name, count.help, labels=count.labels)
             for labels, tally in list(count.values.items()):
                 counter.add_metric(labels, tally.value)

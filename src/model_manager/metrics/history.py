@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from model_manager.metrics.counting import Metrics
-from model_manager.metrics.tallies import BUCKETS
+from model_manager.metrics.families import BUCKETS
 
 SAMPLE_SECONDS = 30
 KEEP_SECONDS = 6 * 3600

@@ -204,7 +204,8 @@ class Connection(asyncio.Protocol):
         response = self._response
         if head != self._known or len(data) != start + length or not self._bodies or response is None:
             return False
-        response.on_head(200, self._known_headers, length)
+        before, behind = self._around_length
+        response.on_head(200, [*before, (b"content-length", b"%d" % length), *behind], length)
         if length:
             response.on_data(data[start:])
         response.on_end()
@@ -214,7 +215,8 @@ class Connection(asyncio.Protocol):
     def _learn(self, head: bytes, response: Response) -> None:
         """Remember the head of an answer that came in one piece, and after which the connection is kept."""
         if response.status == 200 and self._bodies and is_sound(head, self._headers):
-            self._known, self._known_headers = head, response.headers
+            at = [name for name, _ in response.headers].index(b"content-length")
+            self._known, self._around_length = head, (response.headers[:at], response.headers[at + 1 :])
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────
 

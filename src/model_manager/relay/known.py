@@ -11,6 +11,7 @@ HEAD_BYTES = 4096
 
 _LENGTH = b"ength: "
 _DIGITS = 7
+_ZERO = b"0"[0]
 _OTHER_FRAMING = frozenset({b"transfer-encoding", b"upgrade", b"expect"})
 
 
@@ -26,7 +27,7 @@ def cut(data: bytes) -> tuple[bytes, int, int] | None:
     stop = data.find(b"\r\n", at, at + _DIGITS + 2)
     end = data.find(b"\r\n\r\n", stop, HEAD_BYTES)
     digits = data[at:stop]
-    if stop < 0 or end < 0 or not digits.isdigit():
+    if stop < 0 or end < 0 or not digits.isdigit() or (digits[0] == _ZERO and len(digits) > 1):
         return None
     return data[:at] + data[stop:end], end + 4, int(digits)
 

@@ -25,13 +25,13 @@ from model_manager.serving import ledger, takeover
 from model_manager.serving.activation import Known, Phase, Step, current, decide
 from model_manager.serving.causes import Causes, Heard
 from model_manager.serving.drift import Drift
-from model_manager.serving.journey import Told, Travel, untold
+from model_manager.serving.forecaster import Eta, Forecaster
 from model_manager.serving.ledger import Failure, Row
 from model_manager.serving.memory import MemoryDesk, private_bytes
-from model_manager.serving.outlook import Outlook, Promise
 from model_manager.serving.platform import Instance, Observed, Platform, is_adoption
 from model_manager.serving.preparation import Preparation
 from model_manager.serving.targets import Target, Targets
+from model_manager.serving.timeline import Observe, PhaseTimer, unobserved
 from model_manager.serving.verification import Verification
 from model_manager.state.database import Database, Transaction
 from model_manager.weights.job import INSTALL, install_payload
@@ -59,10 +59,10 @@ class Shared(Struct, frozen=True):
     targets: Targets
     memory: MemoryDesk
     preparation: Preparation
-    outlook: Outlook
+    forecaster: Forecaster
     metrics: Metrics
     timing: Timing
-    told: Told = untold
+    observe: Observe = unobserved
     item_of: Callable[[str], CatalogItem | None] = lambda model_id: None
     repair_drift: bool = True
 
@@ -77,8 +77,8 @@ class SlotLoop:
         self._since: dict[str, float] = {}
         self._drained: str | None = None
         self._verification = Verification(shared.relay, shared.timing.retry_verify, self.poke)
-        self._travel = Travel(slot, shared.told)
-        self._promise = Promise(shared.outlook)
+        self._timer = PhaseTimer(slot, shared.observe)
+        self._eta = Eta(shared.forecaster)
         self._causes = Causes(shared.platform, shared.jobs)
         self._drift = Drift(slot, shared.platform, shared.database, shared.events, repair=shared.repair_drift)
         self._trouble = ""
@@ -112,7 +112,7 @@ class SlotLoop:
         observed = await self._do.platform.observe(self.slot)
         self._close_stale_target(observed)
         serves = row is not None and self._do.targets.serves(self.slot, row.id)
-        self._do.targets.expect(self.slot, await self._promise.coming(row, observed, serves=serves))
+        self._do.targets.expect(self.slot, await self._eta.coming(row, observed, serves=serves))
         await self._tell_crash(row, observed)
         if row is None or row.result in ledger.ENDS:
             if not await self._take_over(observed):
@@ -127,9 +127,8 @@ class SlotLoop:
 
     def _rows(self, connection: Connection) -> tuple[Row | None, Row | None]:
         at = ledger.slot(connection, self.slot)
-        row = ledger.activation(connection, at.desired) if at.desired else None
         good = ledger.activation(connection, at.last_good) if at.last_good else None
-        return row, good
+        return ledger.desired(connection, self.slot), good
 
     async def _look(self, row: Row, observed: Observed) -> Known:
         preparing = row.phase in ("queued", "installing")
@@ -240,7 +239,7 @@ class SlotLoop:
             return
         self._forget(row)
         self._ends = (row.id, instance.restarts)
-        self._travel.end("active")
+        self._timer.end("active")
         self._do.metrics.activation_ended(self.slot, "active")
         log.info("slot %s: %s is active", self.slot, row.model_id)
 
@@ -284,7 +283,7 @@ class SlotLoop:
         )
         self._do.targets.give_up(self.slot, failure.reason)
         self._forget(row)
-        self._travel.end("failed")
+        self._timer.end("failed")
         self._do.metrics.activation_ended(self.slot, "failed")
         self.poke()
 
@@ -354,9 +353,9 @@ class SlotLoop:
 
     def _follow(self, row: Row | None) -> None:
         if row is not None and row.result is None:
-            self._travel.see(row.id, row.model_id, row.phase)
+            self._timer.see(row.id, row.model_id, row.phase)
         else:
-            self._travel.end("overtaken")
+            self._timer.end("overtaken")
 
     def _heard(self, row: Row) -> Heard:
         return Heard(self._trouble, self._waited(row))

@@ -12,7 +12,7 @@ from model_manager.errors import Unprocessable
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
-_FIELD = re.compile(r"\.(?:(Name|Namespace)|(Labels|Annotations)\.([A-Za-z_]\w*))")
+_FIELD = r"\.(?:(Name|Namespace)|(Labels|Annotations)\.([A-Za-z_]\w*))"
 
 
 def fill_placeholders(value: Any, metadata: Mapping[str, Any]) -> Any:
@@ -32,7 +32,7 @@ def fill_placeholders(value: Any, metadata: Mapping[str, Any]) -> Any:
 
 def _fill_text(text: str, metadata: Mapping[str, Any]) -> str:
     def fill(match: re.Match[str]) -> str:
-        field = _FIELD.fullmatch(match[1])
+        field = re.fullmatch(_FIELD, match[1])
         if not field:
             raise _bad_template(match[0])
         if field[1]:

@@ -17,7 +17,7 @@ ALIKE = 10.0
 """Times by which two models' weights may differ in size for one to say something about the other."""
 
 
-class Moment(Struct, frozen=True):
+class Transition(Struct, frozen=True):
     """An activation entered a phase at `at`, in seconds since some epoch."""
 
     activation: str
@@ -93,22 +93,22 @@ def forecast_of_served(model_id: str) -> Forecast:
     return Forecast(0.0, 0, 0.0, 0.0, 0.0, 0.0, 0, [f"{model_id} serves already: there is nothing to do."])
 
 
-def loads(moments: Iterable[Moment]) -> list[Load]:
-    """The loads in a run of moments (oldest first), latest first. What never became active is none."""
+def loads(transitions: Iterable[Transition]) -> list[Load]:
+    """The loads in a run of transitions (oldest first), latest first. What never became active is none."""
     found: list[Load] = []
     entered: dict[str, dict[Phase, float]] = {}
-    for moment in moments:
-        phases = entered.setdefault(moment.activation, {})
-        if moment.phase != "active":
-            phases[moment.phase] = moment.at
+    for transition in transitions:
+        phases = entered.setdefault(transition.activation, {})
+        if transition.phase != "active":
+            phases[transition.phase] = transition.at
             continue
-        del entered[moment.activation]  # should it start again, that is another load
-        if (load := _load(moment, phases)) is not None:
+        del entered[transition.activation]  # should it start again, that is another load
+        if (load := _load(transition, phases)) is not None:
             found.append(load)
     return found[::-1]
 
 
-def _load(active: Moment, entered: dict[Phase, float]) -> Load | None:
+def _load(active: Transition, entered: dict[Phase, float]) -> Load | None:
     started, stopping = entered.get("starting"), entered.get("stopping")
     if started is None:
         return None  # its beginning is no longer in the history

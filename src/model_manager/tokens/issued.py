@@ -219,7 +219,9 @@ def _row(txn: Transaction, token: str) -> Row:
     sql = "SELECT * FROM tokens WHERE id = ? OR name = ? ORDER BY id = ? DESC"
     row: Row | None = txn.execute(sql, (token, token, token)).fetchone()
     if row is None:
-        raise NotFound(f"There is no token {token[:100]!r}.", "GET /tokens lists them.")
+        raise NotFound(
+            f"There is no token {token[:100]!r}.", "`model-manager token list` (GET /tokens) lists them."
+        )
     return row
 
 

@@ -3,6 +3,6 @@
 What is told here (requests, activations, jobs) is told by who does it, as plain values; only `otel.py` knows the SDK.
 """
 
-from model_manager.tracing.work import Traces, Work, open_traces
+from model_manager.tracing.spans import Span, Traces, open_traces
 
-__all__ = ["Traces", "Work", "open_traces"]
+__all__ = ["Span", "Traces", "open_traces"]

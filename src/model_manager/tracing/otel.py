@@ -7,11 +7,12 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace import Span as OtelSpan
+from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from model_manager.tracing.work import Work
+from model_manager.tracing.spans import Span
 
 EXPORT_SECONDS = 5.0
 """For one batch to be taken by the collector; retries come with the next one."""
@@ -49,8 +50,8 @@ class OtelTraces:
 
         return traced
 
-    def record(self, work: Work) -> None:
-        self._record(work, None)
+    def record(self, span: Span) -> None:
+        self._record(span, None)
 
     async def aclose(self) -> None:
         """In a thread that nobody waits for at exit: a collector that hangs must not hold up the end."""
@@ -69,7 +70,7 @@ class OtelTraces:
         except TimeoutError:
             pass
 
-    def _begin(self, scope: Scope) -> Span:
+    def _begin(self, scope: Scope) -> OtelSpan:
         """A span below the client's, where it sent one; what the gateway passes on to a model names ours."""
         carrier = {
             name.decode(): value.decode("latin-1")
@@ -88,18 +89,18 @@ class OtelTraces:
         scope["headers"] = others + [(name.encode(), value.encode()) for name, value in onwards.items()]
         return span
 
-    def _record(self, work: Work, parent: Span | None) -> None:
-        began = int(work.began * 1e9)
+    def _record(self, span: Span, parent: OtelSpan | None) -> None:
+        began = int(span.began * 1e9)
         context = None if parent is None else set_span_in_context(parent)
-        span = self._tracer.start_span(work.name, context, attributes=work.attributes, start_time=began)
-        for part in work.parts:
-            self._record(part, span)
-        if work.error:
-            span.set_status(Status(StatusCode.ERROR, work.error))
-        span.end(began + int(work.seconds * 1e9))
+        started = self._tracer.start_span(span.name, context, attributes=span.attributes, start_time=began)
+        for part in span.parts:
+            self._record(part, started)
+        if span.error:
+            started.set_status(Status(StatusCode.ERROR, span.error))
+        started.end(began + int(span.seconds * 1e9))
 
 
-def _end(span: Span, scope: Scope) -> None:
+def _end(span: OtelSpan, scope: Scope) -> None:
     state = scope.get("state", {})
     route = getattr(scope.get("route"), "path", None)
     if route is not None:

@@ -47,6 +47,8 @@ catalog.json        the catalog's source, revision, age and problems
 metrics.txt         what GET /metrics answers
 slots/              the ends of the model servers' logs
 
+Not in it: the service's own log (`journalctl -u model-manager`, or what its terminal showed). Send that too.
+
 It was redacted: tokens and passwords that the service knows, what looks like one (bearer tokens, keys of Hugging Face,
 GitHub, GitLab, AWS and their like, credentials in URLs, private keys), what is called one (`token=...`)
 and the values of all environment variables read {redacted}. Look through it before you hand it on: names of models,

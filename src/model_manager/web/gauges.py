@@ -88,16 +88,15 @@ async def _catalog(parts: Parts) -> list[Gauge]:
 async def _disk(parts: Parts) -> list[Gauge]:
     usage = await asyncio.to_thread(parts.weights.usage)
     disk = {
-        "total": usage.total,
-        "used": usage.used,
-        "available": usage.available,
-        "reserve": parts.weights.reserve,
+        "total": ("Size of the weights' file system.", usage.total),
+        "used": ("Bytes of the weights' file system that are taken, by whomever.", usage.used),
+        "available": ("Bytes of the weights' file system that this user may still write.", usage.available),
+        "reserve": ("Bytes of it that installs leave free.", parts.weights.reserve),
     }
-    about = "Of the file system of the weights, in bytes; installs leave the reserve free."
     return [
         Gauge("model_manager_weights_used_bytes", "Bytes all installed weights take.", {(): usage.installed}),
         Gauge("model_manager_weights_folders", "Installed weights.", {(): usage.count}),
-        *(Gauge(f"model_manager_disk_{name}_bytes", about, {(): value}) for name, value in disk.items()),
+        *(Gauge(f"model_manager_disk_{name}_bytes", about, {(): size}) for name, (about, size) in disk.items()),
     ]  # fmt: skip
 
 

@@ -16,8 +16,21 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 LONGEST = 10 * 366 * 86400
 """Seconds a token may be good for; leave the expiry out for one that never ends."""
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}(?![\s\S])")]
-Lifetime = Annotated[str, Meta(pattern=r"^[0-9]{1,9}[smhdw](?![\s\S])", examples=["30d"])]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}(?![\s\S])",
+        description="A name is up to 63 letters, digits, `.`, `_` and `-`, such as my-app.",
+    ),
+]
+Lifetime = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{1,9}[smhdw](?![\s\S])",
+        description="A number with its unit (s, m, h, d or w), such as 30d.",
+        examples=["30d"],
+    ),
+]
 ModelId = Annotated[str, Meta(min_length=1, max_length=512)]
 
 

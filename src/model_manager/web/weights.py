@@ -108,7 +108,10 @@ async def weights_info(parts: Parts, name: str) -> WeightDetails:
     """One installed folder with its files and their SHA-256."""
     found = await asyncio.to_thread(parts.weights.find, name)
     if found is None:
-        raise NotFound(f"No weights are installed in {name[:200]!r}.", "GET /weights lists those that are.")
+        raise NotFound(
+            f"No weights are installed in {name[:200]!r}.",
+            "`model-manager weights` (GET /weights) lists those that are.",
+        )
     used = await commands.weights_in_use(parts)
     return WeightDetails(**_facts(parts, found, used), files=found.files)
 

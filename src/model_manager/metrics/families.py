@@ -36,7 +36,7 @@ class Tally:
         self.value = 0
 
 
-class Count:
+class Counter:
     """How often something happened, or how much of it there was, by labels."""
 
     def __init__(self, name: str, help: str, *labels: str) -> None:  # noqa: A002

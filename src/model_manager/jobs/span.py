@@ -3,10 +3,10 @@
 from datetime import datetime
 
 from model_manager.jobs.job import Job
-from model_manager.tracing import Work
+from model_manager.tracing import Span
 
 
-def work_of(job: Job) -> Work:
+def span_of(job: Job) -> Span:
     """From when it was asked for until its end, waiting and all attempts included."""
     began, ended = (datetime.fromisoformat(moment).timestamp() for moment in (job.created_at, job.updated_at))
     attributes: dict[str, str | int] = {
@@ -15,4 +15,4 @@ def work_of(job: Job) -> Work:
         "model_manager.job.attempts": job.attempts,
     }
     error = str((job.error or {}).get("code", job.status)) if job.status != "completed" else ""
-    return Work(f"job {job.kind}", began, max(0.0, ended - began), attributes, error)
+    return Span(f"job {job.kind}", began, max(0.0, ended - began), attributes, error)

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 from model_manager.errors import SettingsError
 
 
-class Work(NamedTuple):
+class Span(NamedTuple):
     """Something that took time, told when it has ended. `began` in seconds since the epoch; `error` "" if it went well.
 
     Attributes are ids and words of ours: never a path, a header or anything else that could hold a secret.
@@ -20,7 +20,7 @@ class Work(NamedTuple):
     seconds: float
     attributes: Mapping[str, str | int]
     error: str = ""
-    parts: Sequence["Work"] = ()
+    parts: Sequence["Span"] = ()
 
 
 class Traces(Protocol):
@@ -29,8 +29,8 @@ class Traces(Protocol):
     def requests_of(self, app: ASGIApp) -> ASGIApp:
         """The same application, with a span for each request."""
 
-    def record(self, work: Work) -> None:
-        """Tell of finished work and its parts, as a trace of its own."""
+    def record(self, span: Span) -> None:
+        """Tell of a span that has ended and of its parts, as a trace of its own."""
 
     async def aclose(self) -> None:
         """Send what was not sent yet; given up after two seconds."""

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from model_manager.tracing import Work
+from model_manager.tracing import Span
 
 
-class Passed(Struct, frozen=True):
+class PhaseSpan(Struct, frozen=True):
     """One phase. `began` in seconds since the epoch, for people; `seconds` by a clock that does not jump."""
 
     phase: str
@@ -16,18 +16,18 @@ class Passed(Struct, frozen=True):
     seconds: float
 
 
-class Journey(Struct, frozen=True):
+class Timeline(Struct, frozen=True):
     """One attempt, seen to its end by the loop. `result` is `overtaken` when a user's later word ended it."""
 
     slot: str
     activation: str
     model_id: str
     result: str
-    phases: tuple[Passed, ...]
+    phases: tuple[PhaseSpan, ...]
 
-    def work(self) -> Work:
+    def span(self) -> Span:
         """As traces tell it."""
-        parts = [Work(passed.phase, passed.began, passed.seconds, {}) for passed in self.phases]
+        parts = [Span(passed.phase, passed.began, passed.seconds, {}) for passed in self.phases]
         facts = {
             "slot": self.slot,
             "activation": self.activation,
@@ -37,24 +37,24 @@ class Journey(Struct, frozen=True):
         attributes = {f"model_manager.{name}": value for name, value in facts.items()}
         failed = "" if self.result == "active" else self.result
         seconds = sum(part.seconds for part in parts)
-        return Work("activation", parts[0].began, seconds, attributes, failed, parts)
+        return Span("activation", parts[0].began, seconds, attributes, failed, parts)
 
 
-Told = Callable[[Journey], None]
+Observe = Callable[[Timeline], None]
 
 
-def untold(_: Journey) -> None:
+def unobserved(_: Timeline) -> None:
     """For who does not want to know."""
 
 
-class Travel:
+class PhaseTimer:
     """The attempt under way in one slot. Tell it what is seen, as often as it is seen."""
 
-    def __init__(self, slot: str, told: Told) -> None:
+    def __init__(self, slot: str, observe: Observe) -> None:
         self._slot = slot
-        self._told = told
+        self._observe = observe
         self._who: tuple[str, str] | None = None
-        self._passed: list[Passed] = []
+        self._passed: list[PhaseSpan] = []
         self._phase = ""
         self._began = self._since = 0.0
 
@@ -74,8 +74,8 @@ class Travel:
         if self._who is None:
             return
         self._pass()
-        self._told(Journey(self._slot, *self._who, result, tuple(self._passed)))
+        self._observe(Timeline(self._slot, *self._who, result, tuple(self._passed)))
         self._who, self._passed = None, []
 
     def _pass(self) -> None:
-        self._passed.append(Passed(self._phase, self._began, time.monotonic() - self._since))
+        self._passed.append(PhaseSpan(self._phase, self._began, time.monotonic() - self._since))

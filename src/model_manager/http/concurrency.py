@@ -12,14 +12,14 @@ EACH = 100
 """Requests of one caller: more than any client of ours asks at once, a fraction of what would hold up others."""
 
 
-class Turns:
-    """One for an application, on one event loop: `take` a turn for a request, and `give` back what it returned."""
+class ConcurrencyLimits:
+    """One for an application, on one event loop: `acquire` for a request, and `release` what it returned."""
 
     def __init__(self, each: int = EACH) -> None:
         self._each = each
         self._taken: dict[str, int] = {}
 
-    def take(self, scope: Scope, route: str, at_once: int | None) -> tuple[str, ...]:
+    def acquire(self, scope: Scope, route: str, at_once: int | None) -> tuple[str, ...]:
         """Raises TooManyRequests, and has taken nothing then."""
         caller = _caller(scope)
         if at_once is not None and self._taken.get(route, 0) >= at_once:
@@ -39,7 +39,7 @@ class Turns:
             self._taken[name] = self._taken.get(name, 0) + 1
         return names
 
-    def give(self, names: tuple[str, ...]) -> None:
+    def release(self, names: tuple[str, ...]) -> None:
         for name in names:
             if self._taken[name] == 1:
                 del self._taken[name]

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 import socket
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct, field
 from starlette.types import ASGIApp
 
 from model_manager import __version__, gateway
@@ -31,8 +31,7 @@ from model_manager.web.metrics_history import keep_history
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class House:
+class Lifespan(Struct):
     """The parts together with what runs them."""
 
     parts: Parts

@@ -17,7 +17,7 @@ from model_manager.errors import Unavailable
 from model_manager.jobs.job import Job
 from model_manager.jobs.queue import Jobs
 from model_manager.serving import ledger
-from model_manager.serving.forecast import Forecast, Known, Load, Moment, forecast, loads
+from model_manager.serving.forecast import Forecast, Known, Load, Transition, forecast, loads
 from model_manager.serving.ledger import Row
 from model_manager.serving.platform import Observed
 from model_manager.serving.preparation import satisfies
@@ -40,7 +40,7 @@ class Past(Struct, frozen=True):
     rates: list[float]
 
 
-class Outlook:
+class Forecaster:
     """What to expect of activations.
 
     `tree` is where relative `file:` sources begin (Unavailable while there is none), `file_roots` are allowed ones
@@ -99,11 +99,11 @@ class Outlook:
         return {model: weights.size for model, weights in found.items() if weights}
 
 
-class Promise:
+class Eta:
     """When a slot's loop expects its model to serve: told at the beginning of a phase, and kept until the next."""
 
-    def __init__(self, outlook: Outlook) -> None:
-        self._outlook = outlook
+    def __init__(self, forecaster: Forecaster) -> None:
+        self._forecaster = forecaster
         self._phase: tuple[str, str] | None = None
         self._ready_at: float | None = None
 
@@ -127,7 +127,7 @@ class Promise:
 
     async def _told(self, row: Row, replaces: bool) -> float | None:
         try:
-            left = await self._outlook.left(row, replaces=replaces)
+            left = await self._forecaster.left(row, replaces=replaces)
         except Exception:  # a forecast is a courtesy: it must not hold up what it is about
             log.exception("how long %s will take could not be told", row.model_id)
             return None
@@ -142,7 +142,7 @@ def _to_fetch(size: int | None, install: Job | None) -> tuple[int | None, float 
 
 
 def _past(connection: Connection) -> Past:
-    found = loads(_moments(connection))
+    found = loads(_transitions(connection))
     ids = [load.activation for load in found]
     marks = ", ".join("?" * len(ids))
     sql = f"SELECT model_id, weights FROM activations WHERE id IN ({marks}) AND weights NOTNULL"
@@ -150,13 +150,13 @@ def _past(connection: Connection) -> Past:
     return Past(found, folders, _rates(connection))
 
 
-def _moments(connection: Connection) -> list[Moment]:
+def _transitions(connection: Connection) -> list[Transition]:
     told = [
-        (event.seq, Moment(event.data["activation"], event.data["modelId"], phase, event.at))
+        (event.seq, Transition(event.data["activation"], event.data["modelId"], phase, event.at))
         for phase in ("stopping", "starting", "active")
         for event in _latest(connection, f"activation_{phase}")
     ]
-    return [moment for _, moment in sorted(told, key=lambda pair: pair[0])]
+    return [transition for _, transition in sorted(told, key=lambda pair: pair[0])]
 
 
 def _rates(connection: Connection) -> list[float]:

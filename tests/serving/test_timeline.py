@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from model_manager.serving.journey import Journey, Travel
+from model_manager.serving.timeline import PhaseTimer, Timeline
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_phases_are_timed_by_a_clock_that_does_not_jump(clock: list[float]) -> None:
-    told: list[Journey] = []
-    travel = Travel("main", told.append)
+    told: list[Timeline] = []
+    timer = PhaseTimer("main", told.append)
     for phase, seconds in (
         ("queued", 1),
         ("queued", 2),
@@ -26,35 +26,35 @@ def test_phases_are_timed_by_a_clock_that_does_not_jump(clock: list[float]) -> N
         ("starting", 5),
         ("starting", 5),
     ):
-        travel.see("a1", "demo", phase)
+        timer.see("a1", "demo", phase)
         clock[0] += seconds
-    travel.end("active")
-    (journey,) = told
-    assert (journey.slot, journey.activation, journey.model_id, journey.result) == (
+    timer.end("active")
+    (timeline,) = told
+    assert (timeline.slot, timeline.activation, timeline.model_id, timeline.result) == (
         "main",
         "a1",
         "demo",
         "active",
     )
-    assert [(one.phase, one.seconds) for one in journey.phases] == [
+    assert [(one.phase, one.seconds) for one in timeline.phases] == [
         ("queued", 3), ("installing", 60), ("starting", 10)
     ]  # fmt: skip
-    work = journey.work()
-    assert (work.seconds, work.error) == (73, "")
-    assert [part.name for part in work.parts] == ["queued", "installing", "starting"]
+    span = timeline.span()
+    assert (span.seconds, span.error) == (73, "")
+    assert [part.name for part in span.parts] == ["queued", "installing", "starting"]
 
 
 def test_another_attempt_ends_the_one_before(clock: list[float]) -> None:
-    told: list[Journey] = []
-    travel = Travel("main", told.append)
-    travel.see("a1", "demo", "queued")
-    travel.see("a2", "other", "queued")
-    travel.end("failed")
+    told: list[Timeline] = []
+    timer = PhaseTimer("main", told.append)
+    timer.see("a1", "demo", "queued")
+    timer.see("a2", "other", "queued")
+    timer.end("failed")
     assert [(one.activation, one.result) for one in told] == [("a1", "overtaken"), ("a2", "failed")]
-    assert [one.work().error for one in told] == ["overtaken", "failed"]
+    assert [one.span().error for one in told] == ["overtaken", "failed"]
 
 
 def test_nothing_under_way_is_nothing_to_tell(clock: list[float]) -> None:
-    told: list[Journey] = []
-    Travel("main", told.append).end("failed")
+    told: list[Timeline] = []
+    PhaseTimer("main", told.append).end("failed")
     assert told == []

@@ -10,9 +10,9 @@ import pytest
 from model_manager.errors import TooManyRequests
 from model_manager.http.application import application
 from model_manager.http.auth import Auth
+from model_manager.http.concurrency import EACH, ConcurrencyLimits
 from model_manager.http.routing import Encoded, Route
 from model_manager.http.sse import EventStream, Message
-from model_manager.http.turns import EACH, Turns
 from model_manager.tokens import Identity, Keyring
 from tests.http.live import TOKEN, serving
 from tests.waiting import until
@@ -116,12 +116,12 @@ async def test_h13a_streams_take_no_turn(client: Client, doors: Doors) -> None:
 
 
 def test_a_turn_that_was_refused_takes_nothing() -> None:
-    turns = Turns(each=1)
+    limits = ConcurrencyLimits(each=1)
     scope = {"state": {"identity": Identity(name="token:a", scope="read")}}
-    turn = turns.take(scope, "GET /x", 5)
+    turn = limits.acquire(scope, "GET /x", 5)
     for _ in range(3):
         with pytest.raises(TooManyRequests):
-            turns.take(scope, "GET /x", 5)
-    turns.give(turn)
-    turns.give(turns.take(scope, "GET /x", 1))
-    assert turns._taken == {}
+            limits.acquire(scope, "GET /x", 5)
+    limits.release(turn)
+    limits.release(limits.acquire(scope, "GET /x", 1))
+    assert limits._taken == {}
