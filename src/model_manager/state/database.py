@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from model_manager.errors import StateError
-from model_manager.state import migrations, opening
+from model_manager.state import fence, migrations, opening
 from model_manager.state.connection import BUSY_SECONDS, connect_reader, size_of, wal_of
 from model_manager.state.filesystem import filesystem_of, refuse_network
 from model_manager.state.lock import OPEN, FolderLock
@@ -51,8 +51,9 @@ class Database:
     `recovered_from` is a sentence when something was lost before this start (a damaged file was moved aside).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, token: int | None = None) -> None:
         self.path = path
+        self._token = token
         self.recovered_from: str | None = None
         self._loop = asyncio.get_running_loop()
         self._writer = ThreadPoolExecutor(1, "state-writer")
@@ -70,15 +71,17 @@ class Database:
         cls,
         folder: Path,
         *,
+        token: int | None = None,
         filesystem: Callable[[Path], str] = filesystem_of,
         steps: tuple[migrations.Migration, ...] | None = None,
     ) -> "Database":
         """Lock `folder`, check, repair, migrate and open `state.db` in it.
 
         Raises StateError when another process has the folder, it is on a network file system, or a newer
-        version wrote the file. The keywords are for tests.
+        version wrote the file. With a fencing `token`, every write checks that no other service came with a greater
+        one, and raises Fenced; so does this. The other keywords are for tests.
         """
-        database = cls(folder / "state.db")
+        database = cls(folder / "state.db", token)
         try:
             await database._in(
                 database._writer, lambda: database._open(filesystem, steps or migrations.packaged())
@@ -106,7 +109,7 @@ class Database:
     def _open_file(self, steps: tuple[migrations.Migration, ...]) -> None:
         with self._told():
             self.recovered_from = opening.ready_file(self.path, steps, self._lock.was_open)
-            self._connection = opening.open_writer(self.path, steps)
+            self._connection = opening.open_writer(self.path, steps, self._token)
         self._inode = self.path.stat().st_ino
         # The log exists from the first write on, and must exist at the next start if we do not close cleanly.
         if wal_of(self.path).exists():
@@ -126,6 +129,8 @@ class Database:
             # IMMEDIATE: a deferred one that turns to writing fails at once when another wrote meanwhile.
             self._connection.execute("BEGIN IMMEDIATE")
             try:
+                if self._token is not None:
+                    fence.check(self._connection, self._token)
                 result = fn(transaction)
                 self._connection.execute("COMMIT")
             except BaseException:

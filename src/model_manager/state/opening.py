@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from model_manager.errors import StateError
-from model_manager.state import migrations
+from model_manager.state import fence, migrations
 from model_manager.state.connection import connect_reader, connect_writer, size_of, sync, wal_of
 from model_manager.state.sentences import is_damage
 
@@ -130,11 +130,20 @@ def _create(path: Path, steps: tuple[migrations.Migration, ...]) -> None:
     sync(path.parent)
 
 
-def open_writer(path: Path, steps: tuple[migrations.Migration, ...]) -> sqlite3.Connection:
-    """The writing connection on a file that `ready_file` has seen, with every migration done."""
+def open_writer(
+    path: Path, steps: tuple[migrations.Migration, ...], token: int | None = None
+) -> sqlite3.Connection:
+    """The writing connection on a file that `ready_file` has seen, with every migration done.
+
+    With a fencing `token`, nothing is migrated unless it is the newest, and it is from now on; else raises Fenced.
+    """
     connection = connect_writer(path)
     try:
+        if token is not None:
+            fence.refuse_overtaken(connection, token)
         migrations.migrate(connection, steps, keep_in=path.parent)
+        if token is not None:
+            fence.claim(connection, token)
     except BaseException:
         connection.close()
         raise
