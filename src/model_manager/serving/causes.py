@@ -7,7 +7,7 @@ from msgspec import Struct
 from model_manager.errors import ModelManagerError
 from model_manager.jobs.queue import Jobs
 from model_manager.serving.activation import Step, current
-from model_manager.serving.diagnose import diagnose
+from model_manager.serving.diagnose import NOT_READY, diagnose
 from model_manager.serving.ledger import Failure, Row
 from model_manager.serving.platform import Instance, Observed, Platform
 from model_manager.serving.verify import Verdict
@@ -58,11 +58,12 @@ class Causes:
         if step is Step.FAIL_VERIFY and verdict is not None:
             return Failure(verdict.code, verdict.sentence, verdict.hint, None, tail)
         exit_code = instance.exit_code if instance else None
-        if trouble is not None:  # the platform knows better than what it left in the log
+        if trouble is not None and trouble.code != NOT_READY:  # it knows better than what it left in the log
             return Failure(trouble.code, trouble.sentence, trouble.hint, exit_code, tail)
         found = diagnose(
             phase=row.phase, exit_code=exit_code if step is Step.FAIL_EXIT else None, log_tail=tail,
-            reason=heard.trouble or _last_word(step, instance, verdict), waited_seconds=heard.waited,
+            reason=heard.trouble or (trouble.sentence if trouble else _last_word(step, instance, verdict)),
+            waited_seconds=heard.waited,
         )  # fmt: skip
         return Failure(found.code, found.sentence, found.hint, exit_code, tail)
 

@@ -144,6 +144,9 @@ ROOT_CAUSE_ABOVE = "Engine core initialization failed. See root cause above"
 _LINES, _LINE, _GROUP = 200, 1000, 300
 
 NEVER_READY = "never_ready"
+NOT_READY = "not_ready"
+"""What a platform calls a server that runs and does not pass its probe yet; by the deadline it is NEVER_READY."""
+
 ENDED = "ended"
 
 ENDS = {

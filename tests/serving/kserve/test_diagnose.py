@@ -69,7 +69,8 @@ PODS = [
      "not in its image"),
     ("container", pod(waiting("CreateContainerError", "context deadline exceeded")), "context deadline exceeded."),
     ("not_allowed", init(BACKOFF, ended(1, message="401 gated repo")), "refuses them: 401 gated repo."),
-    ("source_missing", init(ended(1, message="RepositoryNotFoundError: 404")), "is not there"),
+    ("source_missing", init(ended(1, message="RepositoryNotFoundError: 401 Client Error.")), "does not exist, or is"),
+    ("source_missing", init(ended(1, message="EntryNotFoundError: 404 Client Error.")), "is not there"),
     ("disk_full", init(ended(1, message="OSError: No space left on device")), "disk is too small"),
     ("fetch_failed", init(BACKOFF, ended(3)), "storage-initializer ended with 3."),
     ("fetch_out_of_memory", init(BACKOFF, ended(137, "OOMKilled")), "killed for want of memory"),
@@ -79,6 +80,9 @@ PODS = [
     ("evicted", pod(phase="Failed", reason="Evicted", message="The node was low on memory."), "low on memory"),
     ("node_lost", pod(RUNNING, conditions=[{"type": "Ready", "status": "False", "reason": "NodeNotReady"}]),
      "The node gpu-1 does not answer."),
+    ("node_lost", pod(RUNNING, conditions=[{"type": "Ready", "status": "False"},
+                                           {"type": "ContainersReady", "status": "True"}]), "gpu-1 does not answer."),
+    ("node_lost", pod(RUNNING, reason="NodeLost"), "gpu-1 does not answer."),
 ]  # fmt: skip
 
 
@@ -119,6 +123,22 @@ def test_a_kill_after_failed_probes_is_told_from_a_crash() -> None:
     assert killed.sentence == "The model server was killed since its Startup probe failed too often."
     assert of_pod(pod({"state": {"running": {}}, "lastState": ended(1)}), events) is None
     assert of_pod(pod(RUNNING), events) is None
+
+
+def test_what_runs_and_fails_its_probe_is_not_ready_and_that_may_pass() -> None:
+    """A large model loads for minutes: only the activation's deadline ends that."""
+    events = [event("Unhealthy", "Startup probe failed: connection refused"),
+              event("Unhealthy", "Startup probe failed: HTTP probe failed with statuscode: 503")]  # fmt: skip
+    unready = [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]
+    found = of_pod(pod(RUNNING, conditions=unready), events)
+    assert found is not None
+    assert (found.code, found.patience) == ("not_ready", NEVER)
+    assert found.sentence.endswith("its Startup probe fails: HTTP probe failed with statuscode: 503.")
+    again = pod({"state": {"running": {}}, "lastState": ended(1)}, conditions=unready)
+    assert of_pod(again, events) is None, "it ended by itself: its log tells more"
+    gates = [{"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady"},
+             {"type": "ContainersReady", "status": "True"}]  # fmt: skip
+    assert of_pod(pod(RUNNING, conditions=gates)) is None
 
 
 @pytest.mark.parametrize(

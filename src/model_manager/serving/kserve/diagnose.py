@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from model_manager.serving.kserve.kinds import Object, items, mapping
+from model_manager.serving.diagnose import NOT_READY
+from model_manager.serving.kserve.kinds import Object, is_leaving, items, mapping, name_of, uid_of
 from model_manager.serving.kserve.pods import (
     CONTAINER,
     condition,
@@ -92,10 +93,15 @@ _CONFIGURATION_REASONS = frozenset(
 )
 
 FETCHING = (
+    # The Hub answers 401, not 404, for what does not exist, to those who have no token.
+    Row("source_missing", r"(?i)repository ?not ?found",
+        "The source of the weights does not exist, or is hidden from KServe's storage initializer: {said}",
+        "Correct the entry's `storageUri`; for a private repository give the initializer a token (`HF_TOKEN`).",
+        AT_ONCE),
     Row("not_allowed", r"(?i)401|gated|restricted|unauthorized",
         "The source of the weights refuses them: {said}",
         "Accept the model's licence on the Hub, and give KServe's storage initializer a token (`HF_TOKEN`).", AT_ONCE),
-    Row("source_missing", r"(?i)404|not found|RepositoryNotFound|does not exist",
+    Row("source_missing", r"(?i)404|not found|does not exist",
         "The source of the weights is not there: {said}", "Correct the entry's `storageUri`.", AT_ONCE),
     Row("disk_full", r"(?i)no space left|ephemeral",
         "The node's disk is too small for the weights: {said}", "Install them to the volume instead.", AT_ONCE),
@@ -142,16 +148,47 @@ SERVICE = (
 )  # fmt: skip
 
 
-def of_pod(pod: Object, events: Iterable[Object] = ()) -> Finding | None:
+def find(
+    service: Object, pods: Sequence[Object], mine: Sequence[Object], events: Sequence[Object]
+) -> tuple[Finding, Object] | None:
+    """What keeps an InferenceService from serving, and the object that tells it.
+
+    `pods` are all of its pods, `mine` those of the activation that is wanted, `events` the warnings of its namespace.
+    """
+    found: tuple[Finding, Object] | None = None
+    if finding := of_service(service, about(service, events), pods):
+        found = finding, service
+    living = [pod for pod in mine if not is_leaving(pod) and not has_ended(pod)]
+    for pod in living or mine:
+        if finding := of_pod(pod, about(pod, events)):
+            found = finding, pod
+    return found
+
+
+def about(item: Object, events: Iterable[Object]) -> list[Object]:
+    """Events about an object by its UID; about an InferenceService also those of its ReplicaSets."""
+    uid, prefix = uid_of(item), f"{name_of(item)}-predictor-"
+    is_service = item.get("kind") == "InferenceService"
+    found = []
+    for event in events:
+        of = mapping(event.get("involvedObject"))
+        of_set = is_service and of.get("kind") == "ReplicaSet" and str(of.get("name")).startswith(prefix)
+        if of.get("uid") == uid or of_set:
+            found.append(event)
+    return found
+
+
+def of_pod(pod: Object, events: Sequence[Object] = ()) -> Finding | None:
     """What keeps this pod from being ready, if the cluster says so. `events` are those about it."""
     return (
         _scheduling(pod)
         or _ended(pod)
+        or _lost(pod, events)
         or _initializing(pod)
         or _container(pod)
         or _killed(pod)
         or _told(pod, events)
-        or _lost(pod)
+        or _unready(pod, events)
     )
 
 
@@ -257,12 +294,42 @@ def _told(pod: Object, events: Iterable[Object]) -> Finding | None:
     return None
 
 
-def _lost(pod: Object) -> Finding | None:
+def _lost(pod: Object, events: Iterable[Object]) -> Finding | None:
+    """The node controller turns Ready to False and keeps the rest of the condition; its event says why.
+
+    The kubelet never leaves a pod so: where it has readiness gates to wait for, it names them.
+    """
     ready = condition(pod, "Ready")
-    if ready.get("reason") == "NodeNotReady" or mapping(pod.get("status")).get("reason") == "NodeLost":
+    by_event = any(event.get("reason") == "NodeNotReady" for event in events)
+    by_controller = (
+        ready.get("status") == "False"
+        and condition(pod, "ContainersReady").get("status") == "True"
+        and (by_event or not ready.get("reason"))
+    )
+    named = "NodeNotReady" in (ready.get("reason"), mapping(pod.get("status")).get("reason"))
+    if by_controller or named or mapping(pod.get("status")).get("reason") == "NodeLost":
         node = mapping(pod.get("spec")).get("nodeName")
-        return Finding("node_lost", f"The node {node} does not answer.", "Look at that node.", NEVER)
+        return Finding(
+            "node_lost", f"The node {node} does not answer.",
+            f"See `kubectl describe node {node}`: its kubelet, its network, its power.", NEVER,
+        )  # fmt: skip
     return None
+
+
+def _unready(pod: Object, events: Sequence[Object]) -> Finding | None:
+    """It runs, never ended, and a probe says no: a model that loads, one that hangs, or one that lost its footing."""
+    status = container_status(pod)
+    running = "running" in mapping(status.get("state")) and not ended(status)
+    if not running or condition(pod, "Ready").get("status") != "False":
+        return None
+    said = [_flat(event.get("message")) for event in events if event.get("reason") == "Unhealthy"]
+    if not said:
+        return None
+    probe, _, why = said[-1].partition(" probe failed: ")
+    return Finding(
+        NOT_READY, f"The model server runs and is not ready: its {probe} probe fails: {why}.",
+        "A large model loads for minutes. If its log stands still, look there: `model-manager logs`.", NEVER,
+    )  # fmt: skip
 
 
 def _memory_limit(pod: Object) -> str:

@@ -7,10 +7,11 @@ serving while the API server is away. Nothing is remembered across a restart: wh
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from model_manager.errors import Conflict, Forbidden, ModelManagerError, NotFound, Unavailable
-from model_manager.serving.kserve import diagnose, ownership
+from model_manager.serving.findings import Finding, found
+from model_manager.serving.kserve import diagnose, doctor, ownership
 from model_manager.serving.kserve.api import Api
 from model_manager.serving.kserve.applying import Applying, described_deletion
 from model_manager.serving.kserve.kinds import (
@@ -35,7 +36,6 @@ from model_manager.serving.kserve.pods import (
     by_pod_ip,
     container_status,
     ended,
-    has_ended,
     instances,
 )
 from model_manager.serving.kserve.preflight import Preflight
@@ -98,6 +98,21 @@ class KServePlatform:
             return  # it runs already
         await self._preflight.check(manifest)
         await self._applying.dry_run(manifest)
+
+    async def dry_run(self, manifest: Manifest) -> list[Finding]:
+        try:
+            findings = await self._preflight.look(manifest)
+        except ModelManagerError as error:
+            return [found("cluster", error)]
+        try:
+            await self._applying.refuse_foreign(manifest)
+            await self._applying.dry_run(manifest)
+        except ModelManagerError as error:
+            return [*findings, found("admission", error)]
+        return [*findings, Finding("admission", "ok", "The cluster would accept the InferenceService.")]
+
+    async def examine(self, manifests: Mapping[str, Manifest]) -> list[Finding]:
+        return await doctor.examine(self._api, self._preflight, manifests)
 
     async def apply(self, manifest: Manifest) -> None:
         await self._applying.apply(manifest)
@@ -200,34 +215,17 @@ class KServePlatform:
             return None
         if is_leaving(service):
             return Trouble("deleting", described_deletion(service))
-        name, key = name_of(service), uid_of(service)
-        found = diagnose.of_service(service, self._about(service), self._pods_of(name))
-        living = [pod for pod in pods if not is_leaving(pod) and not has_ended(pod)]
-        for pod in living or pods:
-            if finding := diagnose.of_pod(pod, self._about(pod)):
-                found, key = finding, uid_of(pod)
-        if found is None:
+        name = name_of(service)
+        told = diagnose.find(service, self._pods_of(name), pods, self._events.all())
+        if told is None:
             self._since.pop(name, None)
             return None
+        found, key = told[0], uid_of(told[1])
         before = self._since.get(name)
         if before is None or before[:2] != (key, found.code):
             before = self._since[name] = (key, found.code, self._clock())
         final = self._clock() - before[2] >= found.patience
         return Trouble(found.code, found.sentence, found.hint, final)
-
-    def _about(self, item: Object) -> list[Object]:
-        """Events about an object by its UID; about an InferenceService also those of its ReplicaSets."""
-        uid, prefix = uid_of(item), f"{name_of(item)}-predictor-"
-        service = item.get("kind") == "InferenceService"
-        found = []
-        for event in self._events.all():
-            about = mapping(event.get("involvedObject"))
-            of_set = (
-                service and about.get("kind") == "ReplicaSet" and str(about.get("name")).startswith(prefix)
-            )
-            if about.get("uid") == uid or of_set:
-                found.append(event)
-        return found
 
     # -- what is called back ------------------------------------------------------------------------------
 
