@@ -5,7 +5,9 @@ import asyncio
 import httpx2
 import pytest
 
+from model_manager.serving.platform import Difference
 from model_manager.web.slots import new_lines
+from tests.house import House
 from tests.web.asking import messages, problem
 
 Client = httpx2.AsyncClient
@@ -23,6 +25,18 @@ async def test_slots_say_what_is_wanted_and_what_serves(client: Client) -> None:
     activations = (await client.get("/activations?slot=second")).json()["activations"]
     assert activations == [slot["desired"]]
     assert (await client.get("/activations?slot=active-llm")).json() == {"activations": [], "next": None}
+
+
+async def test_a_slot_says_what_others_changed_field_by_field(
+    client: Client, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = Difference("spec.predictor.model.args", ["--x"], ["--y"], "kubectl-edit")
+    monkeypatch.setattr(house.parts.platform, "drift", lambda manifest: (changed,))
+    assert (await client.get("/slots/second")).json()["drift"] == [], "nothing is applied, nothing has changed"
+    await client.post("/models/activate?wait=30", json={"id": "demo", "slot": "second"})
+    assert (await client.get("/slots/second")).json()["drift"] == [
+        {"field": "spec.predictor.model.args", "wanted": ["--x"], "found": ["--y"], "by": "kubectl-edit"}
+    ]
 
 
 async def test_an_unknown_slot_is_a_problem(client: Client) -> None:

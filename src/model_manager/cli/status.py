@@ -71,6 +71,8 @@ def _details(slot: "api.types.Slot") -> Iterator[tuple[str, str | None]]:
     if failure and (desired is None or failure.id != desired.id):  # else its reason and hint are the slot's
         yield "  last failure", _failure(failure)
         yield "  its hint", failure.hint
+    for one in slot.drift:
+        yield "  changed", f"{one.field} by {one.by or 'somebody else'}: {one.wanted!r} is {one.found!r} now"
     if desired and desired.catalog_moved_on:
         yield "  note", "the catalog has a newer version of it"
 

@@ -245,6 +245,22 @@ class Deleted(Struct, rename="camel", kw_only=True):
     message: str
 
 
+class Difference(Struct, rename="camel", kw_only=True):
+    """A field of the applied object that somebody else changed; `by` names them, if that is recorded."""
+
+    field: str
+    wanted: Any
+    found: Any
+    by: str = ""
+
+
+class DryRun(Struct, rename="camel", kw_only=True):
+    """What an activation would do to the slot's InferenceService."""
+
+    action: str
+    manifest: dict[str, Any]
+
+
 class HistoryEvent(Struct, rename="camel", kw_only=True):
     """One line of the history; ids grow with time. `subject` is the slot, job, activation or folder it is about."""
 
@@ -262,6 +278,25 @@ class EventPage(Struct, rename="camel", kw_only=True):
 
     events: list[HistoryEvent]
     next: str
+
+
+class Finding(Struct, rename="camel", kw_only=True):
+    """One thing that was looked at. `unknown`: it may not be looked at, or nobody answered.
+
+    `hint` says what to do about it; `command` does it, or shows more, where a single command can."""
+
+    name: str
+    status: str
+    sentence: str
+    hint: str = ""
+    command: str = ""
+
+
+class Examination(Struct, rename="camel", kw_only=True):
+    """`status` is the worst of the findings'."""
+
+    status: str
+    findings: list[Finding]
 
 
 class Forecast(Struct, rename="camel", kw_only=True):
@@ -419,6 +454,11 @@ class ModelSummary(Struct, rename="camel", kw_only=True):
     stale: bool = False
 
 
+class NotFetched(Struct, rename="camel", kw_only=True):
+    status: str = "error"
+    message: str = "No URL is fetched for a request: ask the model through /v1 once it is active."
+
+
 class Validation(Struct, rename="camel", kw_only=True):
     """`valid`: no error in the entry and no failed check. `problems` are the errors and warnings with their places,
     `errors` the former as lines of text, `error` the first of all that is wrong."""
@@ -494,7 +534,8 @@ class Slot(Struct, rename="camel", kw_only=True):
     """A slot: what is desired of it, and what serves. `state` is `empty`, `active`, `failed` or the phase under way.
 
     `reason` says why the desired model does not serve now ("" when it does, or is just on its way);
-    `last_failure` is what a user last asked for, if that failed, whatever serves instead."""
+    `last_failure` is what a user last asked for, if that failed, whatever serves instead. `drift` is what others have
+    changed in the object that serves, field by field (on a cluster)."""
 
     name: str
     state: str
@@ -504,6 +545,7 @@ class Slot(Struct, rename="camel", kw_only=True):
     in_flight: int
     reason: str
     last_failure: Activation | None
+    drift: list[Difference]
 
 
 class SlotList(Struct, rename="camel", kw_only=True):
@@ -576,6 +618,15 @@ class SystemInfo(Struct, rename="camel", kw_only=True):
     recent_jobs: list[JobView]
     recent_history: list[HistoryEvent]
     problems: list[str]
+
+
+class Tested(Struct, rename="camel", kw_only=True):
+    """`status` is `warning` when a check failed: the model could not be served."""
+
+    status: str
+    dry_run: DryRun
+    checks: list[Check]
+    readiness: NotFetched | None
 
 
 class TokenInfo(Struct, rename="camel", kw_only=True):

@@ -8,7 +8,7 @@ from model_manager.errors import ModelManagerError
 from model_manager.serving import ledger
 from model_manager.serving.activation import current
 from model_manager.serving.ledger import Failure, Row
-from model_manager.serving.platform import Manifest
+from model_manager.serving.platform import Difference, Manifest
 from model_manager.state.database import Transaction
 
 
@@ -16,7 +16,8 @@ class Slot(Struct, rename="camel"):
     """A slot: what is desired of it, and what serves. `state` is `empty`, `active`, `failed` or the phase under way.
 
     `reason` says why the desired model does not serve now ("" when it does, or is just on its way);
-    `last_failure` is what a user last asked for, if that failed, whatever serves instead.
+    `last_failure` is what a user last asked for, if that failed, whatever serves instead. `drift` is what others have
+    changed in the object that serves, field by field (on a cluster).
     """
 
     name: str
@@ -27,6 +28,7 @@ class Slot(Struct, rename="camel"):
     in_flight: int
     reason: str
     last_failure: Activation | None
+    drift: list[Difference]
 
 
 async def deactivate(parts: Parts, *, slot: str | None = None, actor: str) -> tuple[str, Slot]:
@@ -68,6 +70,7 @@ async def get_slot(parts: Parts, name: str) -> Slot:
         name=name, state=_state(row, target is not None), desired=activation_of(parts, row) if row else None,
         serving=target.model_id if target else None, last_good=at.last_good, in_flight=parts.targets.in_flight(name),
         reason=await _reason(parts, row), last_failure=activation_of(parts, latest) if latest and failed else None,
+        drift=_drift(parts, row),
     )  # fmt: skip
 
 
@@ -85,6 +88,11 @@ async def _reason(parts: Parts, row: Row | None) -> str:
     instance = current(row.id, observed)
     said = observed.trouble.sentence if observed.trouble else instance.reason if instance else ""
     return said or "It is being started again."
+
+
+def _drift(parts: Parts, row: Row | None) -> list[Difference]:
+    """Before it is active there is nothing that others could have changed: it is being applied."""
+    return list(parts.platform.drift(row.manifest)) if row is not None and row.phase == "active" else []
 
 
 def _state(row: Row | None, serving: bool) -> str:
