@@ -21,6 +21,7 @@ RIGHTS: list[dict[str, Any]] = [
     {"apiGroups": ["serving.kserve.io"], "resources": ["servingruntimes"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": [""], "resources": ["pods/log", "persistentvolumeclaims", "secrets", "configmaps"], "verbs": ["get"]},
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "patch"]},
 ]  # fmt: skip
 """What the service's own account may do in its namespace."""
 

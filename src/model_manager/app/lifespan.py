@@ -105,16 +105,21 @@ class Lifespan(Struct):
             await self.parts.database.write(idempotency.prune)
             await asyncio.sleep(3600)
 
-    async def aclose(self, seconds: float) -> None:
-        """Streams, HTTP, loops, children, jobs; whatever is not done in time is left to the operating system."""
+    async def aclose(self, seconds: float, *, requests: float | None = None) -> bool:
+        """Streams, HTTP, loops, children, jobs; whatever is not done in time is left to the operating system.
+
+        `requests`: the part of the seconds that requests in flight may take. Returns whether everything has ended.
+        """
         self.closing.set()
         self.parts.targets.stop_waiting()
         self.parts.events.close()
         if self.reading is not None:
             self.reading.cancel()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as limit:
                 if self.server is not None and self.serving_http is not None:
+                    if requests is not None:
+                        self.server.config.timeout_graceful_shutdown = max(1, int(requests))
                     self.server.should_exit = True
                     await asyncio.wait({self.serving_http})
                 await self.supervisor.aclose()
@@ -128,6 +133,7 @@ class Lifespan(Struct):
         if self.traces is not None:
             await self.traces.aclose()
         self.watchdog.close()
+        return not limit.expired()
 
 
 def _auth(settings: Settings, tokens: Tokens) -> Auth:

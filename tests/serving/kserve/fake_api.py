@@ -182,6 +182,8 @@ class FakeApi:
                 return self.store.get(key)
             case "list":
                 return self._list(asked)
+            case "create":
+                return self.store.create((asked.plural, asked.namespace, asked.body["metadata"]["name"]), asked.body)
             case "patch" if "apply-patch" in asked.headers["content-type"]:
                 force = asked.query.get("force") == "true"
                 return self.store.apply(key, asked.body, manager, force=force, dry_run=dry)

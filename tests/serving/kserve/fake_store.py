@@ -70,6 +70,12 @@ class Store:
             return item
         return self._record(key, "MODIFIED" if before else "ADDED", item)
 
+    def create(self, key: Key, item: Object) -> Object:
+        """As it is, where there is none of this name."""
+        if key in self.objects:
+            raise Refusal(409, "AlreadyExists", f'{key[0]} "{key[2]}" already exists', name=key[2], kind=key[0])
+        return self.put(key, item)
+
     def apply(self, key: Key, item: Object, manager: str, *, force: bool, dry_run: bool) -> Object:
         """Server-side apply: merge, conflicts with others' fields, and removal of what is not sent any more."""
         before = self.objects.get(key)
@@ -106,11 +112,14 @@ class Store:
         return self.put(key, live, dry_run=dry_run)
 
     def merge(self, key: Key, patch: Object, manager: str) -> Object:
-        """A JSON merge patch; a `uid` in it is a precondition."""
+        """A JSON merge patch; a `uid` and a `resourceVersion` in it are preconditions."""
         live = copy.deepcopy(self.get(key))
         uid = patch.get("metadata", {}).get("uid")
         if uid and uid != live["metadata"]["uid"]:
             raise Refusal(409, "Conflict", "Precondition failed: UID in precondition")
+        version = patch.get("metadata", {}).get("resourceVersion")
+        if version and version != live["metadata"]["resourceVersion"]:
+            raise Refusal(409, "Conflict", "the object has been modified; please apply your changes")
         _merge(live, patch)
         _own(live["metadata"], manager, "Update", set(leaves(patch)) - {("metadata", "uid")})
         return self.put(key, live)

@@ -67,6 +67,10 @@ class Api:
                 return found, str(about.get("resourceVersion", ""))
             params["continue"] = about["continue"]
 
+    async def create(self, kind: Kind, item: Object) -> Object:
+        """AlreadyExists when there is one of this name: perhaps ours, and the answer that said so was lost."""
+        return await self._json("POST", "create", kind, content=item)
+
     async def apply(
         self, kind: Kind, item: Object, *, dry_run: bool = False, force: bool = False, manager: str = MANAGER
     ) -> Object:

@@ -35,6 +35,7 @@ EVENTS = Kind("", "v1", "events")
 CLAIMS = Kind("", "v1", "persistentvolumeclaims")
 SECRETS = Kind("", "v1", "secrets")
 CONFIG_MAPS = Kind("", "v1", "configmaps")
+LEASES = Kind("coordination.k8s.io", "v1", "leases")
 NODES = Kind("", "v1", "nodes", namespaced=False)
 
 
