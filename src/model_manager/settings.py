@@ -216,6 +216,7 @@ SETTINGS: tuple[Setting, ...] = (
         ("namespace", "ACTIVE_NAMESPACE", str, "ai", "Namespace of the InferenceServices"),
         ("kubeconfig", "MODEL_MANAGER_KUBECONFIG", folder, "", "Kubeconfig file of the cluster; unset takes the pod's own service account"),
         ("drift", "MODEL_MANAGER_DRIFT", one_of("repair", "keep"), "repair", "What happens to what others change in our InferenceServices: `repair` puts it back, `keep` only shows it"),
+        ("hub_token_secret", "MODEL_MANAGER_HUB_TOKEN_SECRET", str, "", "Secret in that namespace whose key `HF_TOKEN` KServe's storage initializer gets where it fetches an `hf://` itself"),
         ("pod_access", "MODEL_MANAGER_POD_ACCESS", one_of("pod", "service"), "pod", "How a cluster's models are reached: by their `pod`'s address, or through KServe's `service` where a mesh needs it"),
         ("runtimes_path", "MODEL_MANAGER_RUNTIMES_PATH", folder, "", "Folder of further ServingRuntime files (YAML) for the local platform"),
         ("trust_remote_code", "MODEL_MANAGER_TRUST_REMOTE_CODE", flag, "false", "Let an entry's `trustRemoteCode` run code from the model's repository on this machine"),

@@ -1,6 +1,7 @@
 """KServe's storage initializer, scripted: `storage-initializer hf://ORG/NAME[:REVISION] TARGET [URI TARGET …]`.
 
-The Hub is a folder, `TEST_HUB`; what is not in it does not exist.
+The Hub is a folder, `TEST_HUB`; what is not in it does not exist. A repository with a file `.gated` is fetched by who
+has in HF_TOKEN what that file says.
 """
 
 import os
@@ -20,6 +21,14 @@ def main() -> int:
             print(
                 "huggingface_hub.errors.RepositoryNotFoundError: 401 Client Error. Repository Not Found for url: "
                 f"https://huggingface.co/api/models/{repository}/revision/main.",
+                file=sys.stderr,
+            )
+            return 1
+        gate = source / ".gated"
+        if gate.is_file() and os.environ.get("HF_TOKEN") != gate.read_text():
+            print(
+                "huggingface_hub.errors.GatedRepoError: 401 Client Error. Cannot access gated repo for url "
+                f"https://huggingface.co/{repository}/resolve/main/config.json.",
                 file=sys.stderr,
             )
             return 1

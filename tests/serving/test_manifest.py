@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from model_manager.catalog.entry import Entry
 from model_manager.errors import Unprocessable
-from model_manager.serving.manifest import render
+from model_manager.serving.manifest import SECRET_ANNOTATIONS, render
 from model_manager.weights.uri import folder_of
 from tests.serving.entries import EXAMPLES, ORIGINAL, OURS, RUNTIMES, context, entry
 
@@ -114,6 +114,19 @@ def test_weights_are_mounted_read_only() -> None:
 )
 def test_storage_uri(fields: dict[str, Any], folder: str | None, uri: str) -> None:
     assert predictor(entry(**fields), weights_folder=folder)["model"]["storageUri"] == uri
+
+
+def test_only_what_kserve_fetches_itself_gets_the_secret_of_the_hub() -> None:
+    def secrets(uri: str, folder: str | None) -> set[str]:
+        manifest, _ = render(
+            entry(storageUri=uri), context(weights_folder=folder, hub_token_secret="hf-token")
+        )
+        notes = manifest["metadata"]["annotations"]
+        return {key for key, value in notes.items() if value == "hf-token"}
+
+    assert secrets("hf://o/m", None) == set(SECRET_ANNOTATIONS)
+    assert secrets("hf://o/m", "o-m") == set(), "it is installed by this service"
+    assert secrets("pvc://claim/m", None) == set()
 
 
 def test_an_entry_without_any_weights_is_refused() -> None:

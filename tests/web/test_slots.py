@@ -22,6 +22,7 @@ async def test_slots_say_what_is_wanted_and_what_serves(client: Client) -> None:
     await client.post("/models/activate?wait=30", json={"id": "demo", "slot": "second"})
     slot = (await client.get("/slots/second")).json()
     assert (slot["state"], slot["serving"], slot["desired"]["modelId"]) == ("active", "demo", "demo")
+    assert slot["desired"]["fetchedBy"] == "model-manager"
     activations = (await client.get("/activations?slot=second")).json()["activations"]
     assert activations == [slot["desired"]]
     assert (await client.get("/activations?slot=active-llm")).json() == {"activations": [], "next": None}
@@ -32,7 +33,9 @@ async def test_a_slot_says_what_others_changed_field_by_field(
 ) -> None:
     changed = Difference("spec.predictor.model.args", ["--x"], ["--y"], "kubectl-edit")
     monkeypatch.setattr(house.parts.platform, "drift", lambda manifest: (changed,))
-    assert (await client.get("/slots/second")).json()["drift"] == [], "nothing is applied, nothing has changed"
+    assert (await client.get("/slots/second")).json()["drift"] == [], (
+        "nothing is applied, nothing has changed"
+    )
     await client.post("/models/activate?wait=30", json={"id": "demo", "slot": "second"})
     assert (await client.get("/slots/second")).json()["drift"] == [
         {"field": "spec.predictor.model.args", "wanted": ["--x"], "found": ["--y"], "by": "kubectl-edit"}
@@ -115,3 +118,31 @@ async def test_logs_are_lines_or_a_stream_of_lines(client: Client) -> None:
 )
 def test_new_lines_of_a_followed_log(before: list[str], now: list[str], new: list[str]) -> None:
     assert new_lines(before, now) == new
+
+
+async def test_why_a_slot_serves_what_it_serves(client: Client) -> None:
+    problem(await client.get("/slots/third/why"), 404, "not_found")
+    empty = (await client.get("/slots/second/why")).json()
+    assert (empty["code"], empty["state"], empty["activation"]) == ("empty", "empty", None)
+    assert "`model-manager slots set second ID`" in empty["next"]
+    await client.put("/slots/second?wait=30", json={"model": "demo"})
+    served = (await client.get("/slots/second/why")).json()
+    assert (served["code"], served["cause"], served["serving"]) == (
+        "serving",
+        "demo serves, as is wanted.",
+        "demo",
+    )
+    (process,) = served["evidence"]["pods"]
+    assert (process["ready"], process["activation"]) == (True, served["activation"])
+    assert any(line.startswith("listening on") for line in served["log"])
+
+
+async def test_why_after_a_failure_names_it_with_its_log_and_what_serves_instead(client: Client) -> None:
+    await client.put("/slots/second?wait=30", json={"model": "demo"})
+    await client.put("/slots/second?wait=30", json={"model": "broken"})
+    failed = (await client.get("/activations?slot=second&model=broken")).json()["activations"][0]
+    found = (await client.get("/slots/second/why")).json()
+    assert (found["code"], found["activation"]) == (failed["code"], failed["id"])
+    assert found["cause"].startswith(f"broken failed: {failed['reason']} ")
+    assert found["next"] == f"{failed['hint']} `model-manager slots set second broken` tries it again."
+    assert found["log"] == failed["logTail"]

@@ -21,7 +21,7 @@ def renderer(settings: Settings, runtimes: Runtimes) -> Render:
         context = RenderContext(
             slot=slot, namespace=settings.namespace, activation=activation, revision=item.revision,
             entry_hash=item.hash, weights_folder=weights, pvc_name=settings.weights_pvc_name,
-            default_runtime=settings.default_runtime, runtimes=runtimes,
+            default_runtime=settings.default_runtime, runtimes=runtimes, hub_token_secret=settings.hub_token_secret,
         )  # fmt: skip
         manifest, notes = render(item.entry, context)
         for note in notes:

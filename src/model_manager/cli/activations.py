@@ -33,10 +33,17 @@ COLUMNS: records.Told = (
     ("ID", "id"), ("SLOT", "slot"), ("MODEL", "model_id"), ("STATE", state_of), ("CREATED", created),
     ("REASON", "reason"),
 )  # fmt: skip
+
+
+def _weights(activation: "api.types.Activation") -> str | None:
+    by_kserve = activation.fetched_by == "kserve"
+    return "fetched by KServe's storage initializer, anew for each pod" if by_kserve else None
+
+
 FACTS: records.Told = (
     ("activation", "id"), ("model", "model_id"), ("slot", "slot"), ("state", state_of), ("reason", "reason"),
     ("hint", "hint"), ("exit status", "exit_code"), ("catalog", "revision"),
-    ("job", "job_id"), ("restored by", "restored_by"), ("asked by", "actor"), ("created", "created_at"),
+    ("weights", _weights), ("job", "job_id"), ("restored by", "restored_by"), ("asked by", "actor"), ("created", "created_at"),
     ("ended", "ended_at"),
 )  # fmt: skip
 

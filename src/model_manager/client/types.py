@@ -9,7 +9,10 @@ from msgspec import Struct
 
 
 class Activation(Struct, rename="camel", kw_only=True):
-    """One attempt, as shown to users. `result` is None while it is under way; `serving`: requests go to it now."""
+    """One attempt, as shown to users. `result` is None while it is under way; `serving`: requests go to it now.
+
+    `fetched_by` says who brings the weights: `model-manager`, which installs them once; `kserve`, whose storage
+    initializer fetches them anew for each pod; "" where they are on a volume that somebody else fills."""
 
     id: str
     slot: str
@@ -32,6 +35,7 @@ class Activation(Struct, rename="camel", kw_only=True):
     ended_at: str | None
     catalog_moved_on: bool
     serving: bool
+    fetched_by: str
 
 
 class Accepted(Struct, rename="camel", kw_only=True):
@@ -165,6 +169,15 @@ class AuthInfo(Struct, rename="camel", kw_only=True):
     enabled: bool
 
 
+class Capacity(Struct, rename="camel", kw_only=True):
+    """What a place has of something: GPUs in pieces, memory in bytes. None: not known."""
+
+    place: str
+    resource: str
+    total: int | None
+    free: int | None
+
+
 class CatalogInfo(Struct, rename="camel", kw_only=True):
     """Where the catalog comes from and how fresh it is. `problems` counts them; `/catalog/problems` lists them."""
 
@@ -225,6 +238,16 @@ class Check(Struct, rename="camel", kw_only=True):
     metadata: dict[str, Any] = {}
 
 
+class Condition(Struct, rename="camel", kw_only=True):
+    """One that an InferenceService or a pod has, as Kubernetes tells it."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    since: str = ""
+
+
 class CurrentToken(Struct, rename="camel", kw_only=True):
     """Who the request's token stands for. `models` null: all; `expiresAt` null: never."""
 
@@ -278,6 +301,41 @@ class EventPage(Struct, rename="camel", kw_only=True):
 
     events: list[HistoryEvent]
     next: str
+
+
+class Pod(Struct, rename="camel", kw_only=True):
+    """A pod, or a process of this machine. `message` is why its container waits, or how it ended last."""
+
+    name: str
+    activation: str
+    phase: str
+    node: str = ""
+    ready: bool = False
+    leaving: bool = False
+    restarts: int = 0
+    exit_code: int | None = None
+    message: str = ""
+    conditions: list[Condition] = []
+
+
+class Warned(Struct, rename="camel", kw_only=True):
+    """A warning among the cluster's events, of something of this slot; `about` is its kind and name."""
+
+    time: str
+    about: str
+    reason: str
+    message: str
+    count: int = 1
+
+
+class Evidence(Struct, rename="camel", kw_only=True):
+    """`unknown` are sentences about what could not be looked at."""
+
+    conditions: list[Condition] = []
+    pods: list[Pod] = []
+    events: list[Warned] = []
+    capacity: list[Capacity] = []
+    unknown: list[str] = []
 
 
 class Finding(Struct, rename="camel", kw_only=True):
@@ -670,3 +728,21 @@ class WeightDetails(Struct, rename="camel", kw_only=True):
 class WeightList(Struct, rename="camel", kw_only=True):
     weights: list[WeightInfo]
     not_ours: list[ForeignFolder]
+
+
+class Why(Struct, rename="camel", kw_only=True):
+    """One cause, one next step, and what they were read from.
+
+    `code` is a failure's, `unknown`, or a word for a state in which nothing is wrong (`serving`, `empty`, a phase).
+    `activation` is the attempt that the cause is about; `log` its model server's last lines."""
+
+    slot: str
+    state: str
+    desired: str | None
+    serving: str | None
+    activation: str | None
+    code: str
+    cause: str
+    next: str
+    log: list[str]
+    evidence: Evidence

@@ -19,7 +19,11 @@ from model_manager.state.database import Transaction
 
 
 class Activation(Struct, rename="camel"):
-    """One attempt, as shown to users. `result` is None while it is under way; `serving`: requests go to it now."""
+    """One attempt, as shown to users. `result` is None while it is under way; `serving`: requests go to it now.
+
+    `fetched_by` says who brings the weights: `model-manager`, which installs them once; `kserve`, whose storage
+    initializer fetches them anew for each pod; "" where they are on a volume that somebody else fills.
+    """
 
     id: str
     slot: str
@@ -42,6 +46,7 @@ class Activation(Struct, rename="camel"):
     ended_at: str | None
     catalog_moved_on: bool
     serving: bool
+    fetched_by: str
 
 
 async def activate(parts: Parts, model_id: str, *, slot: str | None = None, actor: str) -> Activation:
@@ -152,7 +157,16 @@ def activation_of(parts: Parts, row: Row) -> Activation:
     """A stored activation as it is shown, with what only the running service knows of it."""
     facts = {name: getattr(row, name) for name in Activation.__struct_fields__ if hasattr(row, name)}
     serving = parts.targets.serves(row.slot, row.id)
-    return Activation(**facts, catalog_moved_on=_moved_on(parts, row), serving=serving)
+    return Activation(
+        **facts, catalog_moved_on=_moved_on(parts, row), serving=serving, fetched_by=_fetched_by(row)
+    )
+
+
+def _fetched_by(row: Row) -> str:
+    if row.weights is not None:
+        return "model-manager"
+    model = row.manifest["spec"]["predictor"].get("model") or {}  # one that was taken over may have none
+    return "" if str(model.get("storageUri", "pvc://")).startswith("pvc://") else "kserve"
 
 
 def _moved_on(parts: Parts, row: Row) -> bool:

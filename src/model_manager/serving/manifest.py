@@ -22,6 +22,9 @@ from model_manager.serving.volumes import render_mounts, render_volumes
 MODEL_LABEL = "model-manager/model-id"
 REVISION_ANNOTATION = "model-manager/catalog-revision"
 HASH_ANNOTATION = "model-manager/entry-hash"
+SECRET_ANNOTATIONS = ("serving.kserve.io/secretName", "serving.kserve.io/storageSecretName")
+"""What KServe's storage initializer finds its Secret by: the first as its charts configure it, the second as its
+manifests do. It takes `HF_TOKEN` of it and no other name; variables of the model do not reach the initializer."""
 
 _SLOT = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
@@ -30,7 +33,8 @@ class RenderContext(Struct, frozen=True):
     """What a manifest needs beside the entry.
 
     `weights_folder` is where the installed weights lie below the volume `pvc_name` (None: not installed by us);
-    `runtimes` are the known ServingRuntimes by name, which tell whose command line each speaks.
+    `runtimes` are the known ServingRuntimes by name, which tell whose command line each speaks; `hub_token_secret` is
+    the Secret for KServe's own fetching.
     """
 
     slot: str
@@ -42,6 +46,7 @@ class RenderContext(Struct, frozen=True):
     pvc_name: str
     default_runtime: str
     runtimes: Mapping[str, ServingRuntime] = {}
+    hub_token_secret: str = ""
 
 
 def render(entry: Entry, context: RenderContext) -> tuple[Manifest, tuple[str, ...]]:
@@ -111,6 +116,8 @@ def _annotations(entry: Entry, context: RenderContext) -> dict[str, str]:
     }
     if context.weights_folder:
         annotations[WEIGHTS_ANNOTATION] = context.weights_folder
+    elif context.hub_token_secret and _storage_uri(entry, context).startswith("hf://"):
+        annotations |= dict.fromkeys(SECRET_ANNOTATIONS, context.hub_token_secret)
     return annotations
 
 
