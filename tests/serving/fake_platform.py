@@ -5,12 +5,14 @@ say where the servers answer (`address`), end one (`crash`), and read what was a
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 
 from msgspec import structs
 
 from model_manager.errors import Unprocessable
+from model_manager.serving.evidence import Evidence, Pod
+from model_manager.serving.findings import Finding
 from model_manager.serving.platform import ACTIVATION_LABEL, Difference, Instance, Manifest, Observed
 
 Address = Callable[[Manifest], tuple[str, str | None]]
@@ -39,6 +41,16 @@ class FakePlatform:
     async def check(self, manifest: Manifest) -> None:
         if _runtime(manifest) not in self._known:
             raise Unprocessable(f"There is no serving runtime called {_runtime(manifest)!r}.", "Add one.")
+
+    async def dry_run(self, manifest: Manifest) -> list[Finding]:
+        known = _runtime(manifest) in self._known
+        return [Finding("runtime", "ok" if known else "fail", f"Its runtime is {_runtime(manifest)}.")]
+
+    async def examine(self, manifests: Mapping[str, Manifest]) -> list[Finding]:
+        return []
+
+    def problems(self) -> list[str]:
+        return []
 
     async def apply(self, manifest: Manifest) -> None:
         await self.check(manifest)
@@ -71,6 +83,14 @@ class FakePlatform:
 
     async def logs(self, name: str, lines: int) -> list[str]:
         return self._output.get(name, [])[-lines:] if lines else []
+
+    async def evidence(self, name: str) -> Evidence:
+        running = self._running.get(name)
+        return Evidence(
+            pods=(Pod(running.name, running.activation, running.state, ready=running.ready),)
+            if running
+            else ()
+        )
 
     def on_change(self, callback: Callable[[str], None]) -> None:
         self._callbacks.append(callback)

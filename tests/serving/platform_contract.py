@@ -34,6 +34,13 @@ class PlatformContract:
         assert instance.url
         assert len((await platform.observe(SLOT)).instances) == 1
 
+    async def test_what_people_would_look_at_is_shown(self, platform: Platform) -> None:
+        assert (await platform.evidence("nobody")).pods == ()
+        await platform.apply(manifest(activation="a"))
+        instance = await ground.ready(platform)
+        shown = (await platform.evidence(SLOT)).pods
+        assert [(one.name, one.activation, one.ready) for one in shown] == [(instance.name, "a", True)]
+
     async def test_apply_again_changes_nothing(self, platform: Platform) -> None:
         await platform.apply(manifest())
         before = await ground.ready(platform)

@@ -20,6 +20,7 @@ open   GET    /metrics
 open   POST   /catalog/webhook
 read   GET    /metrics/history
 read   GET    /system/info
+read   GET    /system/doctor
 read   GET    /settings
 read   GET    /openapi.json
 read   GET    /docs
@@ -54,6 +55,7 @@ read   GET    /slots
 read   GET    /slots/{slot}
 read   GET    /slots/{slot}/activations
 read   GET    /slots/{slot}/logs
+read   GET    /slots/{slot}/why
 admin  PUT    /slots/{slot}
 admin  DELETE /slots/{slot}
 admin  POST   /slots/{slot}/adopt

@@ -1,4 +1,4 @@
-"""`why`: what a slot was to serve, what it serves, how that came about, and what to do next; as the API tells it."""
+"""`why`: one cause, one next step, what they were read from, and how it came about; as the API tells it."""
 
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -6,13 +6,16 @@ from typing import Annotated, Any
 import typer
 
 from model_manager import client as api
-from model_manager.cli import completing, output, records
-from model_manager.cli.activations import print_log_tail, state_of
+from model_manager.cli import completing, evidence, output, records
+from model_manager.cli.activations import state_of
 from model_manager.cli.command import Session, answering_command
 from model_manager.cli.logs import first_slot
 from model_manager.cli.status import sentence
 from model_manager.cli.timeline import Step, timeline
 from model_manager.cli.waiting import progress_text, subject
+
+WELL = frozenset({"serving", "empty"})
+"""Codes of a slot with nothing to look into."""
 
 EVENTS = 1000
 """Of the slot's history: an attempt has about ten, but a slot that is switched for an hour has many attempts."""
@@ -41,38 +44,22 @@ def why(
 
 
 def explain(session: Session, name: str) -> dict[str, Any]:
-    """Everything the API knows of how this slot came to where it is."""
+    """The cause as the service tells it, and how the slot came there."""
     client = session.client
+    why = client.why_slot(name)
     slot = client.get_slot(name)
     attempt = slot.last_failure or slot.desired
     if attempt is None:
-        nothing: dict[str, Any] = {"timeline": [], "job": None, "catalogProblems": []}
-        return {"slot": slot, **nothing, "next": next_step(slot, None)}
+        return {"why": why, "slot": slot, "timeline": [], "job": None, "catalogProblems": []}
     events = client.get_history(subject=name, limit=EVENTS).events
-    job = _weights_job(session, attempt)
     problems = client.catalog_problems().problems
     return {
+        "why": why,
         "slot": slot,
         "timeline": [step._asdict() for step in timeline(events, attempt.id)],
-        "job": job,
+        "job": _weights_job(session, attempt),
         "catalogProblems": [one for one in problems if _is_about(one, attempt.model_id)],
-        "next": next_step(slot, job),
     }
-
-
-def next_step(slot: "api.types.Slot", job: "api.types.JobView | None") -> str:
-    """One sentence; the service's own hint where it gave one."""
-    failure, desired = slot.last_failure, slot.desired
-    if failure is not None:
-        again = f"`model-manager slots set {slot.name} {failure.model_id}` tries it again."
-        return " ".join(part for part in (failure.hint, again) if part)
-    if desired is None:
-        return f"`model-manager models` lists what there is, `model-manager slots set {slot.name} ID` serves one."
-    if slot.state == "active":
-        return "nothing; it serves."
-    if job is not None:
-        return f"wait; `model-manager jobs wait {job.id}` shows how far its weights are."
-    return "wait; `model-manager status --watch` shows how it goes on."
 
 
 def _weights_job(session: Session, attempt: "api.types.Activation") -> "api.types.JobView | None":
@@ -94,8 +81,8 @@ def _is_about(problem: "api.types.Problem", model: str) -> bool:
 
 
 FAILURE: records.Told = (
-    ("cause", "code"), ("reason", "reason"), ("hint", "hint"), ("exit code", "exit_code"),
-    ("catalog", "revision"), ("asked by", "actor"), ("ended", lambda a: output.ago(a.ended_at)),
+    ("exit code", "exit_code"), ("catalog", "revision"), ("asked by", "actor"),
+    ("ended", lambda a: output.ago(a.ended_at)),
 )  # fmt: skip
 JOB: records.Told = (
     ("job", "id"), ("on", subject), ("status", "status"), ("progress", progress_text), ("error", "error"),
@@ -104,19 +91,20 @@ JOB: records.Told = (
 
 
 def _print(found: dict[str, Any]) -> None:
-    slot = found["slot"]
+    slot, why = found["slot"], found["why"]
     output.say(f"{slot.name}: {sentence(slot)}")
     output.facts(
         (
+            ("  cause", f"{why.cause} ({why.code})"),
+            ("  next", why.next),
             ("  desired", _attempt(slot.desired)),
             ("  serving", slot.serving or "nothing"),
-            ("  why not", slot.reason),
         )
     )
     if failure := slot.last_failure:
         output.say(f"\n{failure.model_id} failed (activation {failure.id}):")
         records.print_facts(FAILURE, failure, "  ")
-        print_log_tail(failure)
+    _print_seen(why)
     if found["timeline"]:
         output.say("\nHow it went:")
         for step in found["timeline"]:
@@ -128,7 +116,14 @@ def _print(found: dict[str, Any]) -> None:
         output.say("\nIn the catalog:")
         for problem in found["catalogProblems"]:
             output.say(f"  {problem.file}:{problem.line}: {problem.severity}: {problem.message}")
-    output.say(f"\nNext: {found['next']}")
+
+
+def _print_seen(why: "api.types.Why") -> None:
+    lines = [f"  {line}" for line in evidence.lines(why.evidence)] + [f"  | {line}" for line in why.log]
+    if lines and why.code not in WELL:
+        output.say("\nSeen:")
+        for line in lines:
+            output.say(line)
 
 
 def _attempt(activation: "api.types.Activation | None") -> str:

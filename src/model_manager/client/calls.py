@@ -21,6 +21,7 @@ from model_manager.client.types import (
     Entry,
     EnvVar,
     EventPage,
+    Examination,
     Forecast,
     Health,
     History,
@@ -44,6 +45,7 @@ from model_manager.client.types import (
     SlotLog,
     Source,
     SystemInfo,
+    Tested,
     TokenInfo,
     TokenList,
     Toleration,
@@ -52,6 +54,7 @@ from model_manager.client.types import (
     Vllm,
     WeightDetails,
     WeightList,
+    Why,
 )
 
 
@@ -85,6 +88,11 @@ def system_info() -> Call[SystemInfo]:
     return Call(method="GET", path=("system", "info"), returns={200: SystemInfo})
 
 
+def doctor() -> Call[Examination]:
+    """Look whether the service has what it needs: folders, catalog, platform, and what the catalog's models need."""
+    return Call(method="GET", path=("system", "doctor"), returns={200: Examination})
+
+
 def list_models(
     *,
     limit: int | None = None,
@@ -110,59 +118,6 @@ def list_models(
             "installed": installed,
         },
     )
-
-
-def activate(*, id: str, wait: int | None = None, slot: str | None = None) -> Call[Accepted | Activated]:
-    """Make a slot serve a model."""
-    return Call(
-        method="POST",
-        path=("models", "activate"),
-        returns={202: Accepted, 200: Activated},
-        query={"wait": wait},
-        payload=given({"id": id, "slot": slot}),
-    )
-
-
-def deactivate(*, slot: str | None = None) -> Call[Deactivated]:
-    """Empty a slot, also for the time after every restart."""
-    return Call(
-        method="POST",
-        path=("models", "deactivate"),
-        returns={200: Deactivated},
-        payload=given({"slot": slot}),
-    )
-
-
-def get_model(model_id: str) -> Call[Entry]:
-    """One model's entry, as it stands in the catalog."""
-    return Call(method="GET", path=("models", model_id), returns={200: Entry})
-
-
-def get_manifest(model_id: str, *, slot: str | None = None) -> Call[ManifestOf]:
-    """The InferenceService that activating a model would want."""
-    return Call(
-        method="GET", path=("models", model_id, "manifest"), returns={200: ManifestOf}, query={"slot": slot}
-    )
-
-
-def get_active(*, slot: str | None = None) -> Call[Active]:
-    """What a slot serves now; nothing is active before it was verified."""
-    return Call(method="GET", path=("active",), returns={200: Active}, query={"slot": slot})
-
-
-def get_catalog() -> Call[CatalogView]:
-    """How the catalog is doing: its source, revision and age, and what is wrong."""
-    return Call(method="GET", path=("catalog",), returns={200: CatalogView})
-
-
-def refresh() -> Call[Refreshed]:
-    """Read the catalog again now."""
-    return Call(method="POST", path=("refresh",), returns={200: Refreshed})
-
-
-def catalog_problems() -> Call[Problems]:
-    """What is wrong in the catalog: file, line, field, sentence and hint."""
-    return Call(method="GET", path=("catalog", "problems"), returns={200: Problems})
 
 
 def preview_entry(
@@ -234,6 +189,20 @@ def preview_entry(
     )
 
 
+def test_model(
+    *, id: str, slot: str | None = None, readiness_url: str | None = None, timeout_seconds: int | None = None
+) -> Call[Tested]:
+    """Look whether a model could be served, without serving it."""
+    return Call(
+        method="POST",
+        path=("models", "test"),
+        returns={200: Tested},
+        payload=given(
+            {"id": id, "slot": slot, "readinessUrl": readiness_url, "timeoutSeconds": timeout_seconds}
+        ),
+    )
+
+
 def validate_entry(
     *,
     id: str,
@@ -301,6 +270,59 @@ def validate_entry(
             }
         ),
     )
+
+
+def activate(*, id: str, wait: int | None = None, slot: str | None = None) -> Call[Accepted | Activated]:
+    """Make a slot serve a model."""
+    return Call(
+        method="POST",
+        path=("models", "activate"),
+        returns={202: Accepted, 200: Activated},
+        query={"wait": wait},
+        payload=given({"id": id, "slot": slot}),
+    )
+
+
+def deactivate(*, slot: str | None = None) -> Call[Deactivated]:
+    """Empty a slot, also for the time after every restart."""
+    return Call(
+        method="POST",
+        path=("models", "deactivate"),
+        returns={200: Deactivated},
+        payload=given({"slot": slot}),
+    )
+
+
+def get_model(model_id: str) -> Call[Entry]:
+    """One model's entry, as it stands in the catalog."""
+    return Call(method="GET", path=("models", model_id), returns={200: Entry})
+
+
+def get_manifest(model_id: str, *, slot: str | None = None) -> Call[ManifestOf]:
+    """The InferenceService that activating a model would want."""
+    return Call(
+        method="GET", path=("models", model_id, "manifest"), returns={200: ManifestOf}, query={"slot": slot}
+    )
+
+
+def get_active(*, slot: str | None = None) -> Call[Active]:
+    """What a slot serves now; nothing is active before it was verified."""
+    return Call(method="GET", path=("active",), returns={200: Active}, query={"slot": slot})
+
+
+def get_catalog() -> Call[CatalogView]:
+    """How the catalog is doing: its source, revision and age, and what is wrong."""
+    return Call(method="GET", path=("catalog",), returns={200: CatalogView})
+
+
+def refresh() -> Call[Refreshed]:
+    """Read the catalog again now."""
+    return Call(method="POST", path=("refresh",), returns={200: Refreshed})
+
+
+def catalog_problems() -> Call[Problems]:
+    """What is wrong in the catalog: file, line, field, sentence and hint."""
+    return Call(method="GET", path=("catalog", "problems"), returns={200: Problems})
 
 
 def list_weights() -> Call[WeightList]:
@@ -454,6 +476,11 @@ def adopt_slot(slot: str, *, model: str | None = None) -> Call[Activation]:
         returns={202: Activation},
         payload=given({"model": model}),
     )
+
+
+def why_slot(slot: str) -> Call[Why]:
+    """Why a slot serves what it serves: one cause, one next step, and what they were read from."""
+    return Call(method="GET", path=("slots", slot, "why"), returns={200: Why})
 
 
 def slot_activations(

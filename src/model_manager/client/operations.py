@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Entry,
         EnvVar,
         EventPage,
+        Examination,
         Forecast,
         Health,
         History,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         SlotLog,
         Source,
         SystemInfo,
+        Tested,
         TokenInfo,
         TokenList,
         Toleration,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
         Vllm,
         WeightDetails,
         WeightList,
+        Why,
     )
 
 T = TypeVar("T")
@@ -87,6 +90,10 @@ class SyncOperations:
         """What runs here, with what, and what happened lately."""
         return self.send(calls.system_info())
 
+    def doctor(self) -> Examination:
+        """Look whether the service has what it needs: folders, catalog, platform, and what the catalog's models need."""
+        return self.send(calls.doctor())
+
     def list_models(
         self,
         *,
@@ -104,38 +111,6 @@ class SyncOperations:
                 limit=limit, cursor=cursor, task=task, tag=tag, q=q, active=active, installed=installed
             )
         )
-
-    def activate(self, *, id: str, wait: int | None = None, slot: str | None = None) -> Accepted | Activated:
-        """Make a slot serve a model."""
-        return self.send(calls.activate(wait=wait, id=id, slot=slot))
-
-    def deactivate(self, *, slot: str | None = None) -> Deactivated:
-        """Empty a slot, also for the time after every restart."""
-        return self.send(calls.deactivate(slot=slot))
-
-    def get_model(self, model_id: str) -> Entry:
-        """One model's entry, as it stands in the catalog."""
-        return self.send(calls.get_model(model_id))
-
-    def get_manifest(self, model_id: str, *, slot: str | None = None) -> ManifestOf:
-        """The InferenceService that activating a model would want."""
-        return self.send(calls.get_manifest(model_id, slot=slot))
-
-    def get_active(self, *, slot: str | None = None) -> Active:
-        """What a slot serves now; nothing is active before it was verified."""
-        return self.send(calls.get_active(slot=slot))
-
-    def get_catalog(self) -> CatalogView:
-        """How the catalog is doing: its source, revision and age, and what is wrong."""
-        return self.send(calls.get_catalog())
-
-    def refresh(self) -> Refreshed:
-        """Read the catalog again now."""
-        return self.send(calls.refresh())
-
-    def catalog_problems(self) -> Problems:
-        """What is wrong in the catalog: file, line, field, sentence and hint."""
-        return self.send(calls.catalog_problems())
 
     def preview_entry(
         self,
@@ -201,6 +176,19 @@ class SyncOperations:
             )
         )
 
+    def test_model(
+        self,
+        *,
+        id: str,
+        slot: str | None = None,
+        readiness_url: str | None = None,
+        timeout_seconds: int | None = None,
+    ) -> Tested:
+        """Look whether a model could be served, without serving it."""
+        return self.send(
+            calls.test_model(id=id, slot=slot, readiness_url=readiness_url, timeout_seconds=timeout_seconds)
+        )
+
     def validate_entry(
         self,
         *,
@@ -264,6 +252,38 @@ class SyncOperations:
                 source=source,
             )
         )
+
+    def activate(self, *, id: str, wait: int | None = None, slot: str | None = None) -> Accepted | Activated:
+        """Make a slot serve a model."""
+        return self.send(calls.activate(wait=wait, id=id, slot=slot))
+
+    def deactivate(self, *, slot: str | None = None) -> Deactivated:
+        """Empty a slot, also for the time after every restart."""
+        return self.send(calls.deactivate(slot=slot))
+
+    def get_model(self, model_id: str) -> Entry:
+        """One model's entry, as it stands in the catalog."""
+        return self.send(calls.get_model(model_id))
+
+    def get_manifest(self, model_id: str, *, slot: str | None = None) -> ManifestOf:
+        """The InferenceService that activating a model would want."""
+        return self.send(calls.get_manifest(model_id, slot=slot))
+
+    def get_active(self, *, slot: str | None = None) -> Active:
+        """What a slot serves now; nothing is active before it was verified."""
+        return self.send(calls.get_active(slot=slot))
+
+    def get_catalog(self) -> CatalogView:
+        """How the catalog is doing: its source, revision and age, and what is wrong."""
+        return self.send(calls.get_catalog())
+
+    def refresh(self) -> Refreshed:
+        """Read the catalog again now."""
+        return self.send(calls.refresh())
+
+    def catalog_problems(self) -> Problems:
+        """What is wrong in the catalog: file, line, field, sentence and hint."""
+        return self.send(calls.catalog_problems())
 
     def list_weights(self) -> WeightList:
         """Installed weights, the largest first, and what else lies on the volume."""
@@ -378,6 +398,10 @@ class SyncOperations:
         """Take over the InferenceService that somebody else made under a slot's name; none of its pods is restarted."""
         return self.send(calls.adopt_slot(slot, model=model))
 
+    def why_slot(self, slot: str) -> Why:
+        """Why a slot serves what it serves: one cause, one next step, and what they were read from."""
+        return self.send(calls.why_slot(slot))
+
     def slot_activations(
         self, slot: str, *, limit: int | None = None, cursor: str | None = None
     ) -> ActivationList:
@@ -477,6 +501,10 @@ class AsyncOperations:
         """What runs here, with what, and what happened lately."""
         return await self.send(calls.system_info())
 
+    async def doctor(self) -> Examination:
+        """Look whether the service has what it needs: folders, catalog, platform, and what the catalog's models need."""
+        return await self.send(calls.doctor())
+
     async def list_models(
         self,
         *,
@@ -494,40 +522,6 @@ class AsyncOperations:
                 limit=limit, cursor=cursor, task=task, tag=tag, q=q, active=active, installed=installed
             )
         )
-
-    async def activate(
-        self, *, id: str, wait: int | None = None, slot: str | None = None
-    ) -> Accepted | Activated:
-        """Make a slot serve a model."""
-        return await self.send(calls.activate(wait=wait, id=id, slot=slot))
-
-    async def deactivate(self, *, slot: str | None = None) -> Deactivated:
-        """Empty a slot, also for the time after every restart."""
-        return await self.send(calls.deactivate(slot=slot))
-
-    async def get_model(self, model_id: str) -> Entry:
-        """One model's entry, as it stands in the catalog."""
-        return await self.send(calls.get_model(model_id))
-
-    async def get_manifest(self, model_id: str, *, slot: str | None = None) -> ManifestOf:
-        """The InferenceService that activating a model would want."""
-        return await self.send(calls.get_manifest(model_id, slot=slot))
-
-    async def get_active(self, *, slot: str | None = None) -> Active:
-        """What a slot serves now; nothing is active before it was verified."""
-        return await self.send(calls.get_active(slot=slot))
-
-    async def get_catalog(self) -> CatalogView:
-        """How the catalog is doing: its source, revision and age, and what is wrong."""
-        return await self.send(calls.get_catalog())
-
-    async def refresh(self) -> Refreshed:
-        """Read the catalog again now."""
-        return await self.send(calls.refresh())
-
-    async def catalog_problems(self) -> Problems:
-        """What is wrong in the catalog: file, line, field, sentence and hint."""
-        return await self.send(calls.catalog_problems())
 
     async def preview_entry(
         self,
@@ -593,6 +587,19 @@ class AsyncOperations:
             )
         )
 
+    async def test_model(
+        self,
+        *,
+        id: str,
+        slot: str | None = None,
+        readiness_url: str | None = None,
+        timeout_seconds: int | None = None,
+    ) -> Tested:
+        """Look whether a model could be served, without serving it."""
+        return await self.send(
+            calls.test_model(id=id, slot=slot, readiness_url=readiness_url, timeout_seconds=timeout_seconds)
+        )
+
     async def validate_entry(
         self,
         *,
@@ -656,6 +663,40 @@ class AsyncOperations:
                 source=source,
             )
         )
+
+    async def activate(
+        self, *, id: str, wait: int | None = None, slot: str | None = None
+    ) -> Accepted | Activated:
+        """Make a slot serve a model."""
+        return await self.send(calls.activate(wait=wait, id=id, slot=slot))
+
+    async def deactivate(self, *, slot: str | None = None) -> Deactivated:
+        """Empty a slot, also for the time after every restart."""
+        return await self.send(calls.deactivate(slot=slot))
+
+    async def get_model(self, model_id: str) -> Entry:
+        """One model's entry, as it stands in the catalog."""
+        return await self.send(calls.get_model(model_id))
+
+    async def get_manifest(self, model_id: str, *, slot: str | None = None) -> ManifestOf:
+        """The InferenceService that activating a model would want."""
+        return await self.send(calls.get_manifest(model_id, slot=slot))
+
+    async def get_active(self, *, slot: str | None = None) -> Active:
+        """What a slot serves now; nothing is active before it was verified."""
+        return await self.send(calls.get_active(slot=slot))
+
+    async def get_catalog(self) -> CatalogView:
+        """How the catalog is doing: its source, revision and age, and what is wrong."""
+        return await self.send(calls.get_catalog())
+
+    async def refresh(self) -> Refreshed:
+        """Read the catalog again now."""
+        return await self.send(calls.refresh())
+
+    async def catalog_problems(self) -> Problems:
+        """What is wrong in the catalog: file, line, field, sentence and hint."""
+        return await self.send(calls.catalog_problems())
 
     async def list_weights(self) -> WeightList:
         """Installed weights, the largest first, and what else lies on the volume."""
@@ -769,6 +810,10 @@ class AsyncOperations:
     async def adopt_slot(self, slot: str, *, model: str | None = None) -> Activation:
         """Take over the InferenceService that somebody else made under a slot's name; none of its pods is restarted."""
         return await self.send(calls.adopt_slot(slot, model=model))
+
+    async def why_slot(self, slot: str) -> Why:
+        """Why a slot serves what it serves: one cause, one next step, and what they were read from."""
+        return await self.send(calls.why_slot(slot))
 
     async def slot_activations(
         self, slot: str, *, limit: int | None = None, cursor: str | None = None

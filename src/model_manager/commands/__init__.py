@@ -14,6 +14,7 @@ from model_manager.commands.activations import (
 )
 from model_manager.commands.adoption import adopt
 from model_manager.commands.catalog import refresh, render_manifest
+from model_manager.commands.doctor import doctor
 from model_manager.commands.parts import Parts, Places, Render, Webhook
 from model_manager.commands.slots import (
     Slot,
@@ -24,6 +25,7 @@ from model_manager.commands.slots import (
     slot_logs,
 )
 from model_manager.commands.weights import delete_weights, install, weights_in_use
+from model_manager.commands.why import Why, why_slot
 
 __all__ = [
     "Activation",
@@ -32,12 +34,14 @@ __all__ = [
     "Render",
     "Slot",
     "Webhook",
+    "Why",
     "activate",
     "active_object",
     "adopt",
     "cancel_activation",
     "deactivate",
     "delete_weights",
+    "doctor",
     "forecast",
     "get_activation",
     "get_slot",
@@ -49,4 +53,5 @@ __all__ = [
     "slot_logs",
     "wait_activation",
     "weights_in_use",
+    "why_slot",
 ]

@@ -67,7 +67,7 @@ async def get_slot(parts: Parts, name: str) -> Slot:
     target = parts.targets.get(name)
     failed = latest is not None and latest.result in ("failed", "restored")
     return Slot(
-        name=name, state=_state(row, target is not None), desired=activation_of(parts, row) if row else None,
+        name=name, state=state_of(row, target is not None), desired=activation_of(parts, row) if row else None,
         serving=target.model_id if target else None, last_good=at.last_good, in_flight=parts.targets.in_flight(name),
         reason=await _reason(parts, row), last_failure=activation_of(parts, latest) if latest and failed else None,
         drift=_drift(parts, row),
@@ -95,7 +95,7 @@ def _drift(parts: Parts, row: Row | None) -> list[Difference]:
     return list(parts.platform.drift(row.manifest)) if row is not None and row.phase == "active" else []
 
 
-def _state(row: Row | None, serving: bool) -> str:
+def state_of(row: Row | None, serving: bool) -> str:
     if row is None:
         return "empty"
     if row.result in ledger.ENDS:

@@ -4,10 +4,13 @@ An adapter takes a finished manifest and decides nothing about models. It is tol
 (`apply`, `delete`), it tells what is (`observe`), and calls back when something may have changed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
+
+from model_manager.serving.evidence import Evidence
+from model_manager.serving.findings import Finding
 
 Manifest = dict[str, Any]
 """A rendered KServe InferenceService, as JSON."""
@@ -119,6 +122,18 @@ class Platform(Protocol):
 
     async def logs(self, name: str, lines: int) -> list[str]:
         """The last log lines of the newest instance, oldest first."""
+
+    async def evidence(self, name: str) -> Evidence:
+        """What people would look at to see why this name serves or does not; what may not be read is said in it."""
+
+    async def dry_run(self, manifest: Manifest) -> list[Finding]:
+        """All that `check` looks at, also what is well and what cannot be known. Changes nothing, raises nothing."""
+
+    async def examine(self, manifests: Mapping[str, Manifest]) -> list[Finding]:
+        """What this platform needs to serve, and what these manifests (by model) need of it. Raises nothing."""
+
+    def problems(self) -> list[str]:
+        """What it cannot do now, in sentences. What serves goes on serving."""
 
     def on_change(self, callback: Callable[[str], None]) -> None:
         """Call back with a slot's name whenever what `observe` says of it may have changed."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from msgspec import Struct
 
 from model_manager import commands
-from model_manager.commands import Activation, Parts, Slot
+from model_manager.commands import Activation, Parts, Slot, Why
 from model_manager.http.routing import Reply, Request, Route
 from model_manager.http.sse import EventStream, Message
 from model_manager.web.activations import ActivationList, activation_page
@@ -85,6 +85,14 @@ async def empty_slot(parts: Parts, slot: str, request: Request) -> Slot:
     return emptied
 
 
+async def why_slot(parts: Parts, slot: str) -> Why:
+    """Why a slot serves what it serves: one cause, one next step, and what they were read from.
+
+    On a cluster: conditions, pods, warnings and free GPUs; what may not be read is named in `unknown`.
+    """
+    return await commands.why_slot(parts, slot)
+
+
 async def slot_activations(parts: Parts, slot: str, query: Paged) -> ActivationList:
     """The slot's activations, newest first."""
     await commands.get_slot(parts, slot)  # an unknown one is a problem, not an empty list
@@ -132,6 +140,7 @@ ROUTES = (
     Route("PUT", "/slots/{slot}", put_slot, status=202, also={200: Activation}),
     Route("DELETE", "/slots/{slot}", empty_slot),
     Route("POST", "/slots/{slot}/adopt", adopt_slot, status=202),
+    Route("GET", "/slots/{slot}/why", why_slot, at_once=4),
     Route("GET", "/slots/{slot}/activations", slot_activations),
     Route("GET", "/slots/{slot}/logs", slot_logs),
 )

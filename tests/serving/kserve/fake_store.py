@@ -48,7 +48,10 @@ class Store:
         return self.objects[key]
 
     def find(self, plural: str, namespace: str = "") -> list[Object]:
-        return [item for key, item in self.objects.items() if key[:2] == (plural, namespace)]
+        """Without a namespace: of all of them, or of a kind that has none."""
+        return [
+            item for key, item in self.objects.items() if key[0] == plural and namespace in ("", key[1])
+        ]
 
     def put(self, key: Key, item: Object, *, manager: str = "", dry_run: bool = False) -> Object:
         """Create or replace as it is; the store's own fields are kept."""

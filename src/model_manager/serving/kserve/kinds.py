@@ -31,6 +31,9 @@ INFERENCE_SERVICES = Kind("serving.kserve.io", "v1beta1", "inferenceservices")
 RUNTIMES = Kind("serving.kserve.io", "v1alpha1", "servingruntimes")
 CLUSTER_RUNTIMES = Kind("serving.kserve.io", "v1alpha1", "clusterservingruntimes", namespaced=False)
 PODS = Kind("", "v1", "pods")
+ALL_PODS = Kind("", "v1", "pods", namespaced=False)
+"""Those of every namespace."""
+
 EVENTS = Kind("", "v1", "events")
 CLAIMS = Kind("", "v1", "persistentvolumeclaims")
 SECRETS = Kind("", "v1", "secrets")

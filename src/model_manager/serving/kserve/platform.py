@@ -10,8 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from model_manager.errors import Conflict, Forbidden, ModelManagerError, NotFound, Unavailable
-from model_manager.serving.findings import Finding, found
-from model_manager.serving.kserve import diagnose, doctor, ownership
+from model_manager.serving.evidence import Evidence
+from model_manager.serving.findings import Finding, of_error
+from model_manager.serving.kserve import diagnose, doctor, evidence, gpus, ownership
 from model_manager.serving.kserve.api import Api
 from model_manager.serving.kserve.applying import Applying, described_deletion
 from model_manager.serving.kserve.kinds import (
@@ -103,12 +104,14 @@ class KServePlatform:
         try:
             findings = await self._preflight.look(manifest)
         except ModelManagerError as error:
-            return [found("cluster", error)]
+            return [of_error("cluster", error)]
         try:
             await self._applying.refuse_foreign(manifest)
             await self._applying.dry_run(manifest)
+        except Forbidden as forbidden:  # known well enough: what may not be applied is not served
+            return [*findings, Finding("admission", "fail", forbidden.sentence, forbidden.hint)]
         except ModelManagerError as error:
-            return [*findings, found("admission", error)]
+            return [*findings, of_error("admission", error)]
         return [*findings, Finding("admission", "ok", "The cluster would accept the InferenceService.")]
 
     async def examine(self, manifests: Mapping[str, Manifest]) -> list[Finding]:
@@ -173,6 +176,18 @@ class KServePlatform:
             log.debug("no log of %s: %s", name_of(pod), error.sentence)
             return []
         return found
+
+    async def evidence(self, name: str) -> Evidence:
+        service = self._services.get(name) or {}
+        adopted = ownership.adopted_for(service) or ""
+        free, unknown = await gpus.look(self._api)
+        return Evidence(
+            evidence.conditions(service),
+            tuple(evidence.pod(pod, adopted) for pod in self._pods_of(name)),
+            evidence.warnings(name, self._events.all()),
+            free,
+            (*self.problems(), *unknown),
+        )
 
     def on_change(self, callback: Callable[[str], None]) -> None:
         self._callbacks.append(callback)

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from model_manager.errors import ModelManagerError
 from model_manager.relay import Relay
+from model_manager.serving.evidence import Capacity, Evidence, Pod
+from model_manager.serving.findings import Finding, gathered, of_error
 from model_manager.serving.local import leftovers, plan, ports
 from model_manager.serving.local.owner import STUCK_AFTER, Owner, Supervision, Surroundings
 from model_manager.serving.local_policy import LocalPolicy
-from model_manager.serving.platform import Difference, Manifest, Observed
+from model_manager.serving.memory import available_bytes
+from model_manager.serving.platform import Difference, Instance, Manifest, Observed
 from model_manager.serving.runtime import ServingRuntime
 
 logger = logging.getLogger(__name__)
@@ -62,7 +65,9 @@ class LocalPlatform:
         return said
 
     async def check(self, manifest: Manifest) -> None:
-        plan.check_runnable(self._plan(manifest), self._around.inherited)
+        wanted = self._plan(manifest)
+        plan.check_weights(wanted)
+        plan.check_program(wanted, self._around.inherited)
 
     async def apply(self, manifest: Manifest) -> None:
         wanted = self._plan(manifest)
@@ -95,6 +100,33 @@ class LocalPlatform:
         owner = self._owners.get(name)
         return list(owner.tail(lines)) if owner else []
 
+    async def dry_run(self, manifest: Manifest) -> list[Finding]:
+        """Whether the weights are there is for others to say: they are installed before a start."""
+        try:
+            wanted = self._plan(manifest)
+            plan.check_program(wanted, self._around.inherited)
+        except ModelManagerError as error:
+            return [of_error("runtime", error)]
+        return [
+            Finding("runtime", "ok", f"The serving runtime {wanted.container.runtime} can be started here.")
+        ]
+
+    async def examine(self, manifests: Mapping[str, Manifest]) -> list[Finding]:
+        pairs = [(model, one) for model, wanted in manifests.items() for one in await self.dry_run(wanted)]
+        return gathered(pairs)
+
+    def problems(self) -> list[str]:
+        return []
+
+    async def evidence(self, name: str) -> Evidence:
+        """Its process, and the memory of this machine."""
+        instances = (await self.observe(name)).instances
+        free = await asyncio.to_thread(available_bytes)
+        return Evidence(
+            pods=tuple(_process(one) for one in instances),
+            capacity=(Capacity("this machine", "memory", None, free),),
+        )
+
     def on_change(self, callback: Callable[[str], None]) -> None:
         self._callbacks.append(callback)
 
@@ -114,3 +146,10 @@ class LocalPlatform:
     def _changed(self, slot: str) -> None:
         for callback in self._callbacks:
             callback(slot)
+
+
+def _process(one: Instance) -> Pod:
+    return Pod(
+        name=one.name, activation=one.activation, phase=one.state, ready=one.ready, leaving=one.state == "stopping",
+        restarts=one.restarts, exit_code=one.exit_code, message=one.reason,
+    )  # fmt: skip
