@@ -45,11 +45,12 @@ def ground(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def service(ground: Path) -> Iterator[subprocess.Popen[bytes]]:
+def service(ground: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [
         sys.executable, "-m", "model_manager", "serve", "--server-port=0", f"--state-path={ground / 'state'}",
         f"--catalog-root={ground / 'catalog'}", f"--runtimes-path={ground / 'runtimes'}", "--disk-reserve=0",
         "--stop-timeout=1s", "--reconcile-interval=1s", "--activation-timeout=20s", "--log-format=text",
+        *flags,
     ]  # fmt: skip
     environment = {"HOME": str(ground), "PATH": os.defpath}
     with (ground / "service.log").open("ab") as log:
@@ -156,29 +157,30 @@ def complete(ground: Path, name: str) -> bool:
 async def test_c1_kills_at_random_moments_of_an_install_and_a_switch(ground: Path) -> None:
     """Each time the next start reaches what was asked for, with one process, and weights are absent or complete."""
     chance = random.Random()
+    asked: str | None = None
     async with caller(ground) as call:
-        wanted = "a"
-        for _ in range(MOMENTS):
-            moment = chance.uniform(0.0, 0.9)
+        for wanted in (*("a", "b") * (MOMENTS // 2), None):
             with service(ground) as process:
                 await call.up(process)
+                if asked is not None:
+                    await call.reaches(asked)
+                    assert len(model_servers(ground)) == 1
+                if asked == "b":  # so that installs are killed too, not only switches
+                    await call.ask("POST", "/models/deactivate")
+                    await until(call.is_idle)
+                    await call.ask("DELETE", "/weights/a")
+                    await call.ask("DELETE", "/weights/b")
+                if wanted is None:
+                    break
+                moment = chance.uniform(0.0, 0.9)
                 await call.ask("POST", "/models/activate", {"id": wanted})
                 await asyncio.sleep(moment)  # the moment is what is tested, nothing is waited for
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 await until(lambda: not model_servers(ground), 5)
-            assert complete(ground, "a"), f"half-visible weights after a kill at {moment:.3f} s"
-            assert complete(ground, "b"), f"half-visible weights after a kill at {moment:.3f} s"
-            with service(ground) as process:
-                await call.up(process)
-                await call.reaches(wanted)
-                assert len(model_servers(ground)) == 1
-                if wanted == "b":  # so that installs are killed too, not only switches
-                    await call.ask("POST", "/models/deactivate")
-                    await until(call.is_idle)
-                    await call.ask("DELETE", "/weights/a")
-                    await call.ask("DELETE", "/weights/b")
-            wanted = "b" if wanted == "a" else "a"
+            for name in ("a", "b"):
+                assert complete(ground, name), f"half-visible weights after a kill at {moment:.3f} s"
+            asked = wanted
 
 
 async def test_c1_a_kill_while_the_new_model_starts_keeps_the_wish(ground: Path) -> None:

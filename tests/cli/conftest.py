@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from model_manager.cli import main
+from model_manager.cli import main, output
 from model_manager.settings import SETTINGS
 from tests.cli.service import Service
 
@@ -27,6 +27,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(row.env, raising=False)
     monkeypatch.delenv("PORT", raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
+    for field, usual in vars(output.Look()).items():  # else --quiet and --color would hold for the next test
+        monkeypatch.setattr(output.look, field, usual)
     monkeypatch.setenv("STATE_PATH", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return tmp_path / "state"
