@@ -20,6 +20,7 @@ from model_manager.cli import (
     history,
     jobs,
     metrics,
+    models,
     records,
     slots,
     token,
@@ -211,7 +212,7 @@ TOLD: list[tuple[records.Told, Any]] = [
     (catalog.FACTS, types.CatalogView), (configuration.COLUMNS, types.SettingView), (entries.CHECKS, types.Check),
     (forecast.FACTS, types.Forecast), (history.COLUMNS, types.HistoryEvent), (jobs.COLUMNS, types.JobView),
     (jobs.FACTS, types.JobView), (why.JOB, types.JobView), (slots.COLUMNS, types.Slot),
-    (token.COLUMNS, types.TokenInfo), (weights.COLUMNS, types.WeightInfo), (weights.FACTS, types.WeightDetails),
+    (models.TESTED, types.Check), (token.COLUMNS, types.TokenInfo), (weights.COLUMNS, types.WeightInfo), (weights.FACTS, types.WeightDetails),
     (weights.USAGE, types.Usage),
 ]  # fmt: skip
 
@@ -234,6 +235,35 @@ def test_a_service_that_is_not_ready(run: Run, service: Service) -> None:
     service.on("GET", "/readyz", problem(503, "Too many connections."))
     for form in ("text", "json"):
         assert run("health", "-o", form) == (1, "", "error: Too many connections.\n")
+
+
+def test_what_the_doctor_found(run: Run, service: Service) -> None:
+    lacking = {"name": "right:nodes", "status": "warn", "sentence": "It may not list nodes.", "hint": "Grant it.",
+               "command": "kubectl create clusterrole x"}  # fmt: skip
+    well = {"name": "disk", "status": "ok", "sentence": "There is room.", "hint": "never shown"}
+    service.on("GET", "/system/doctor", Reply({"status": "warn", "findings": [lacking, well]}))
+    code, out, err = run("doctor")
+    assert (code, err) == (0, "1 ok, 1 warn.\n")
+    assert out.splitlines() == [
+        "warn     right:nodes  It may not list nodes.",
+        "                      Grant it.",
+        "                      kubectl create clusterrole x",
+        "ok       disk         There is room.",
+    ]
+    service.on("GET", "/system/doctor", Reply({"status": "fail", "findings": [{**well, "status": "fail"}]}))
+    assert run("doctor").code == 1
+    code, out, _ = run("doctor", "-o", "json")
+    assert (code, json.loads(out)["findings"][0]["name"]) == (1, "disk")
+
+
+def test_a_model_that_could_not_be_served(run: Run, service: Service) -> None:
+    checks = [{"name": "secret:s", "status": "fail", "message": "It is not there."}]
+    answer = {"status": "warning", "dryRun": {"action": "create", "manifest": {}}, "checks": checks}
+    service.on("POST", "/models/test", Reply(answer))
+    code, out, err = run("models", "test", "demo", "--slot", "second")
+    assert (code, err) == (1, "It could not be served as it is.\n")
+    assert "secret:s  fail    It is not there." in out
+    assert service.asked[-1].payload == {"id": "demo", "slot": "second"}
 
 
 def test_an_entry_that_could_not_be_served(run: Run, service: Service, tmp_path: Path) -> None:

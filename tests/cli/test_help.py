@@ -15,8 +15,9 @@ from tests.cli.conftest import Run
 
 PROMISED = (
     "serve", "quickstart", "status", "why", "version", "activate", "deactivate", "logs", "chat", "run", "history",
-    "events", "metrics", "health", "settings", "support-bundle", "forecast", "completion",
-    "models list", "models show", "models manifest", "catalog status", "catalog problems", "catalog refresh",
+    "events", "metrics", "health", "settings", "support-bundle", "forecast", "completion", "doctor",
+    "models list", "models show", "models manifest", "models test",
+    "catalog status", "catalog problems", "catalog refresh",
     "catalog check", "catalog fmt", "catalog preview", "catalog validate",
     "slots list", "slots show", "slots set", "slots adopt", "slots clear", "slots logs",
     "slots activations", "token list", "token create", "token revoke", "token current",

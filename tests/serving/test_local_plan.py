@@ -42,12 +42,13 @@ def test_weights_that_are_not_on_this_machine_are_refused(tmp_path: Path, uri: s
 
 def test_missing_weights_and_commands_are_refused_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(ModelManagerError, match="not installed"):
-        plan.check_runnable(planned(tmp_path), PATH)
+        plan.check_weights(planned(tmp_path))
     (tmp_path / "scripted-model").mkdir()
-    plan.check_runnable(planned(tmp_path), PATH)
+    plan.check_weights(planned(tmp_path))
+    plan.check_program(planned(tmp_path), PATH)
     absent = ground.runtime("well", command=["no-such-server"])
     with pytest.raises(ModelManagerError, match="needs 'no-such-server'"):
-        plan.check_runnable(planned(tmp_path, well=absent), PATH)
+        plan.check_program(planned(tmp_path, well=absent), PATH)
 
 
 def test_the_command_gets_its_own_port_key_and_mount(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from model_manager.catalog.entry import DECODER
 from model_manager.errors import Unprocessable
+from model_manager.serving.findings import Finding
 from model_manager.serving.validation import Found, checks
 from tests.house import House
 from tests.web.asking import install, problem
@@ -45,7 +46,8 @@ async def test_validation_of_an_entry_that_could_be_served(client: Client) -> No
     answer = response.json()
     assert (response.status_code, answer["valid"], answer["errors"], answer["error"]) == (200, True, [], None)
     assert [(one["name"], one["status"]) for one in answer["checks"]] == [
-        ("catalog", "pass"), ("manifest", "pass"), ("storage", "pass"), ("local-cache", "warn")
+        ("catalog", "pass"), ("manifest", "pass"), ("storage", "pass"), ("local-cache", "warn"),
+        ("runtime", "pass"),
     ]  # fmt: skip
     assert answer["generatedAt"].endswith("Z")
 
@@ -132,3 +134,63 @@ def test_a_refusal_to_render_is_a_failed_check() -> None:
     found = Found(None, 1, "claim", Unprocessable("It holds a template.", "Remove it."))
     manifest = next(one for one in checks(DECODER.decode(b'{"id":"a"}'), found) if one.name == "manifest")
     assert (manifest.status, manifest.message) == ("fail", "It holds a template. Remove it.")
+
+
+GPU: dict[str, Any] = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
+SECRET: dict[str, Any] = {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}
+
+
+@pytest.mark.parametrize(
+    ("more", "finding", "expected"),
+    [
+        (SECRET, Finding("secret:s", "ok", "It is there."), {"secret:s": "pass"}),
+        (SECRET, Finding("secret:s", "fail", "It is not there."), {"secret:s": "fail"}),
+        (SECRET, Finding("secret:s", "unknown", "It may not be read."), {"secret:s": "warn"}),
+        (SECRET, Finding("runtime", "ok", "It is there."), {"runtime": "pass", "secrets": "warn"}),
+        (GPU, Finding("gpu-capacity", "fail", "Nothing fits."), {"gpu-capacity": "fail"}),
+        ({}, Finding("storage", "fail", "There is no claim."), {"storage": "fail"}),
+        ({}, Finding("storage", "ok", "It is bound."), {"storage": "pass"}),
+        ({}, Finding("local-cache", "fail", "They are not there."), {"local-cache": "pass"}),
+    ],
+)
+def test_what_the_platform_found_is_told_in_the_originals_words(
+    more: dict[str, Any], finding: Finding, expected: dict[str, str]
+) -> None:
+    entry = DECODER.decode(json.dumps({"id": "a", "storageUri": "pvc://claim/a", "hfModelId": "a/b", **more}))
+    found = [(one.name, one.status) for one in checks(entry, Found(None, 1, "claim", None, (finding,)))]
+    wanted = {"catalog": "pass", "manifest": "pass", "storage": "pass", "local-cache": "pass", **expected}
+    assert sorted(found) == sorted(wanted.items())
+
+
+async def test_a_model_is_tried_without_being_activated(client: Client, house: House) -> None:
+    answer = (await client.post("/models/test", json={"id": "demo", "slot": "second"})).json()
+    assert (answer["status"], answer["dryRun"]["action"], answer["readiness"]) == ("success", "create", None)
+    assert answer["dryRun"]["manifest"]["metadata"]["name"] == "second"
+    assert {one["name"]: one["status"] for one in answer["checks"]} == {
+        "manifest": "pass", "storage": "pass", "local-cache": "warn", "runtime": "pass"
+    }  # fmt: skip
+    await house.active("demo")
+    answer = (await client.post("/models/test", json={"id": "pirate"})).json()
+    assert answer["dryRun"]["action"] == "update"
+    assert (await client.get("/active")).json()["modelId"] == "demo"
+
+
+async def test_a_model_whose_program_is_not_here_is_a_warning(client: Client, house: House) -> None:
+    house.parts.platform.dry_run = _lacks_a_program  # type: ignore[method-assign]
+    answer = (await client.post("/models/test", json={"id": "demo"})).json()
+    assert answer["status"] == "warning"
+    assert answer["checks"][-1] == {
+        "name": "runtime", "status": "fail", "message": "It needs vllm. Install it.", "metadata": {}
+    }  # fmt: skip
+
+
+async def _lacks_a_program(manifest: dict[str, Any]) -> list[Finding]:
+    return [Finding("runtime", "fail", "It needs vllm.", "Install it.")]
+
+
+async def test_no_url_is_fetched_for_a_test(client: Client, house: House) -> None:
+    old = {"id": "demo", "readinessUrl": f"{house.service.url}/healthz", "timeoutSeconds": 10}
+    answer = (await client.post("/models/test", json=old)).json()
+    assert answer["readiness"]["status"] == "error"
+    problem(await client.post("/models/test", json={"id": "none"}), 404)
+    problem(await client.post("/models/test", json={"id": "demo", "slot": "third"}), 404)

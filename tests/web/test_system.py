@@ -30,6 +30,18 @@ async def test_not_ready_says_why(client: Client, house: House) -> None:
     assert (await client.get("/healthz")).status_code == 200
 
 
+async def test_what_the_platform_cannot_do_now_is_said_and_does_not_count(
+    client: Client, house: House
+) -> None:
+    house.parts.platform.problems = lambda: ["The cluster is away."]  # type: ignore[method-assign]
+    ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()) == (
+        200,
+        {"status": "ready", "reasons": ["The cluster is away."]},
+    )
+    assert (await client.get("/system/info")).json()["problems"] == ["The cluster is away."]
+
+
 async def test_information(client: Client, house: House) -> None:
     job = await install(client, "demo")
     info = (await client.get("/system/info")).json()

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from model_manager import client as api
-from model_manager.cli import completing, output
+from model_manager.cli import completing, output, records
 from model_manager.cli.command import Session, Watch, answering_command, listing_command
+from model_manager.cli.exit_codes import FAILED, OK
 from model_manager.cli.group import noun
 from model_manager.cli.options import ModelId, Slot, as_given
 
@@ -86,6 +87,26 @@ def manifest(session: Session, model: ModelId, slot: Slot = None) -> None:
     Example: model-manager models manifest demo -o json
     """
     session.ask(lambda answer: _indented(answer.manifest), api.calls.get_manifest(model, slot=slot))
+
+
+TESTED: records.Told = (("CHECK", "name"), ("STATUS", "status"), ("MESSAGE", "message"))
+
+
+@app.command("test")
+@answering_command
+def test_model(session: Session, model: ModelId, slot: Slot = None) -> int:
+    """Look whether a model could be served, without serving it; exit code 1 if not.
+
+    Example: model-manager models test demo
+    """
+    answer = session.client.test_model(id=model, slot=slot)
+
+    def text() -> None:
+        records.print_table(TESTED, answer.checks, "")
+        output.note("It could be served." if answer.status == "success" else "It could not be served as it is.")
+
+    session.show(answer, text)
+    return OK if answer.status == "success" else FAILED
 
 
 def _note(model: "api.types.ModelSummary") -> str:

@@ -24,6 +24,7 @@ First steps:
   model-manager run demo "hello"       install, activate and ask, in one go
   model-manager status                 what is served now, and why
   model-manager why                    why it is not what you wanted
+  model-manager doctor                 what is missing, and what mends it
 """
 
 EPILOG = """\b
@@ -36,6 +37,7 @@ COMMANDS = {
     "quickstart": ("serve", "Go from nothing to a chat on this machine, then keep serving."),
     "status": ("status", "Show what each slot serves, and how the service is."),
     "why": ("why", "Tell why a slot serves what it serves, and what to do next."),
+    "doctor": ("doctor", "Look whether the service has what it needs; exit code 1 if not."),
     "run": ("chat", "Install, activate and chat in one go."),
     "chat": ("chat", "Talk to the active model; answers one piped message."),
     "activate": ("switch", "Make a slot serve a model, installing it if needed."),

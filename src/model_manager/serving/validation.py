@@ -1,7 +1,7 @@
 """What can be said of an entry before it is in the catalog, beyond what its file says: a list of checks. Pure.
 
-The names of the checks are the original's, where it had them. Those that need a cluster are there where an entry asks
-for something of it, and say that nobody looked.
+The names of the checks are the original's, where it had them. On a cluster the platform answers those that need one;
+else they are there where an entry asks for something of a cluster, and say that nobody looked.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from model_manager.catalog.entry import Entry
 from model_manager.errors import ModelManagerError
+from model_manager.serving.findings import Finding
 from model_manager.weights.uri import folder_of, require_source
 
 
@@ -26,13 +27,14 @@ class Check(Struct, rename="camel"):
 class Found(Struct, frozen=True):
     """What was looked up for the checks: the file that has the id already, the bytes installed, the volume's claim.
 
-    `refusal` says why no manifest could be rendered.
+    `refusal` says why no manifest could be rendered; `of_platform` is what the platform found in trying it.
     """
 
     same_id: str | None
     installed: int | None
     claim: str
     refusal: ModelManagerError | None = None
+    of_platform: tuple[Finding, ...] = ()
 
 
 def folder_or_none(entry: Entry) -> str | None:
@@ -45,13 +47,30 @@ def folder_or_none(entry: Entry) -> str | None:
 
 def checks(entry: Entry, found: Found) -> list[Check]:
     """All checks, those that every entry has first."""
+    platform = [
+        _check(one) for one in found.of_platform if one.name != "local-cache"
+    ]  # it is installed first
+    storage = [_storage(entry, found), *(check for check in platform if check.name == "storage")]
+    others = [check for check in platform if check.name != "storage"]
     return [
         _catalog(entry, found),
         _manifest(found),
-        _storage(entry, found),
+        max(storage, key=lambda check: _GRAVITY[check.status]),
         _local_cache(entry, found),
-        *_of_a_cluster(entry),
+        *others,
+        *_not_looked_at(entry, {check.name.partition(":")[0] for check in others}),
     ]
+
+
+_GRAVITY = {"pass": 0, "warn": 1, "fail": 2}
+
+
+def _check(finding: Finding) -> Check:
+    """In the original's words, which had none for what is not known."""
+    status: Literal["pass", "warn", "fail"] = (
+        "pass" if finding.status == "ok" else "fail" if finding.status == "fail" else "warn"
+    )
+    return Check(finding.name, status, f"{finding.sentence} {finding.hint}".strip())
 
 
 def _catalog(entry: Entry, found: Found) -> Check:
@@ -87,8 +106,8 @@ def _local_cache(entry: Entry, found: Found) -> Check:
     return Check("local-cache", "warn", "Its weights are not installed: activating it installs them first.")
 
 
-def _of_a_cluster(entry: Entry) -> Iterator[Check]:
-    """What an entry wants of a cluster, which no one looks at here."""
+def _not_looked_at(entry: Entry, looked_at: set[str]) -> Iterator[Check]:
+    """What an entry wants of a cluster, and no one looked at."""
     references = [variable.value_from for variable in entry.env if variable.value_from]
     kinds = {kind for volume in entry.volumes for kind in volume}
     wanted = {
@@ -97,8 +116,8 @@ def _of_a_cluster(entry: Entry) -> Iterator[Check]:
         "gpu-capacity": _gpus(entry),
     }
     for name, is_wanted in wanted.items():
-        if is_wanted:
-            yield Check(name, "warn", "Not looked at: this version does not speak to a cluster.")
+        if is_wanted and name.removesuffix("s") not in looked_at:
+            yield Check(name, "warn", "Not looked at: that needs a cluster.")
 
 
 def _gpus(entry: Entry) -> bool:

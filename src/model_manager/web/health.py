@@ -33,13 +33,14 @@ async def healthz(_: Parts) -> Encoded[Health]:
 async def readyz(parts: Parts) -> Reply[Readiness]:
     """Whether the service can do its work.
 
-    A catalog, hub or model server that is away does not count: the service answers all the same, and says what
-    is missing in `/system/info`.
+    A catalog, hub, model server or cluster that is away does not count: the service answers all the same, what
+    serves is reached through it, and `/system/info` says what is missing. What the platform cannot do now is among
+    the `reasons` even when the service is ready.
     """
-    reasons = parts.problems()
+    reasons, degraded = parts.problems(), parts.platform.problems()
     if reasons:
-        return Reply(Readiness("not_ready", reasons), status=503)
-    return Reply(Readiness("ready"))
+        return Reply(Readiness("not_ready", reasons + degraded), status=503)
+    return Reply(Readiness("ready", degraded))
 
 
 async def metrics(parts: Parts, request: Request) -> Response:

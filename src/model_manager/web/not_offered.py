@@ -25,14 +25,6 @@ class Taken(Struct, rename="camel"):
     gpu_type: str = ""
 
 
-async def test_model(_: Parts) -> NoReturn:
-    """Try a model on the cluster without activating it."""
-    raise NotOffered(
-        "Trying a model without activating it needs the cluster, which this version does not speak to yet.",
-        "GET /models/{id}/manifest shows what would be applied; POST /catalog/validate checks an entry.",
-    )
-
-
 async def generate_entry(_: Parts) -> NoReturn:
     """Make a catalog entry from a repository of the Hub."""
     raise NotOffered(
@@ -95,7 +87,6 @@ async def model_information(_: Parts) -> NoReturn:
 
 
 ROUTES = (
-    Route("POST", "/models/test", test_model, status=501),
     Route("GET", "/models/{model_id}/compatibility", compatibility, status=501),
     Route("POST", "/catalog/generate", generate_entry, status=501),
     Route("POST", "/catalog/pr", propose_entry, status=501),

@@ -1,4 +1,4 @@
-"""`/catalog/preview` and `/catalog/validate`: what would become of an entry that is in no catalog yet."""
+"""`/catalog/preview`, `/catalog/validate` and `/models/test`: what would become of an entry if it was activated."""
 
 import asyncio
 from typing import Annotated, Literal
@@ -16,6 +16,7 @@ from model_manager.commands import Parts
 from model_manager.errors import InvalidRequest, Unprocessable
 from model_manager.events import timestamp
 from model_manager.http.routing import Reply, Route
+from model_manager.serving.findings import Finding
 from model_manager.serving.platform import Manifest
 from model_manager.serving.validation import Check, Found, checks, folder_or_none
 from model_manager.web.models import InSlot
@@ -46,6 +47,36 @@ class Preview(Struct, rename="camel"):
     manifest: Manifest
 
 
+class Test(Struct, rename="camel", forbid_unknown_fields=True):
+    """`readinessUrl` and `timeoutSeconds` are the original's, whose service fetched any URL that it was given."""
+
+    id: str
+    slot: str | None = None
+    readiness_url: str | None = None
+    timeout_seconds: int | None = None
+
+
+class DryRun(Struct):
+    """What an activation would do to the slot's InferenceService."""
+
+    action: Literal["create", "update"]
+    manifest: Manifest
+
+
+class NotFetched(Struct):
+    status: Literal["error"] = "error"
+    message: str = "No URL is fetched for a request: ask the model through /v1 once it is active."
+
+
+class Tested(Struct, rename="camel"):
+    """`status` is `warning` when a check failed: the model could not be served."""
+
+    status: Literal["success", "warning"]
+    dry_run: DryRun
+    checks: list[Check]
+    readiness: NotFetched | None
+
+
 async def preview_entry(parts: Parts, raw: Annotated[bytes, Entry], query: InSlot) -> Preview:
     """The InferenceService that an entry would become, and what was found in looking at it.
 
@@ -74,21 +105,44 @@ async def validate_entry(parts: Parts, raw: Annotated[bytes, Entry], query: InSl
     return Reply(validation, 200 if validation.valid else 400)
 
 
+async def test_model(parts: Parts, body: Test) -> Tested:
+    """Look whether a model could be served, without serving it.
+
+    The platform tries the InferenceService without keeping it (on a cluster its admission is asked), and looks for the
+    runtime, the secrets, the volume and a node that could hold it. Nothing is fetched from `readinessUrl`.
+    """
+    item = parts.catalog.item(body.id)
+    slot = parts.slot_named(body.slot)
+    manifest, found = await _look(parts, item.entry, slot)
+    if manifest is None:
+        raise Unprocessable(next(check.message for check in found if check.status == "fail"), checks=found)
+    there = not (await parts.platform.observe(slot)).empty
+    return Tested(
+        "warning" if any(check.status == "fail" for check in found) else "success",
+        DryRun("update" if there else "create", manifest),
+        [check for check in found if check.name != "catalog"],
+        NotFetched() if body.readiness_url else None,
+    )
+
+
 async def _look(parts: Parts, entry: Entry, slot: str | None) -> tuple[Manifest | None, list[Check]]:
     """The entry's manifest, if one can be rendered, and all that the checks say of it."""
     snapshot = parts.catalog.snapshot
     manifest, refusal = None, None
+    tried: list[Finding] = []
     try:
         item = CatalogItem(entry, THE_BODY, hash_of(entry), snapshot.revision)
         manifest = commands.render_manifest(parts, item, slot)
+        tried = await parts.platform.dry_run(manifest)
     except (Unprocessable, InvalidRequest) as error:
         refusal = error
     folder = folder_or_none(entry)
     weights = await asyncio.to_thread(parts.weights.find, folder) if folder else None
     same = snapshot.items.get(entry.id)
     found = Found(
-        same.file if same else None, weights.size if weights else None, parts.places.pvc_name, refusal
-    )
+        same.file if same else None, weights.size if weights else None, parts.places.pvc_name, refusal,
+        tuple(tried),
+    )  # fmt: skip
     return manifest, checks(entry, found)
 
 
@@ -118,5 +172,6 @@ def _without_unset(raw: bytes) -> bytes:
 
 ROUTES = (
     Route("POST", "/catalog/preview", preview_entry, at_once=8),
+    Route("POST", "/models/test", test_model, at_once=8),
     Route("POST", "/catalog/validate", validate_entry, also={400: Validation}, at_once=8),
 )

@@ -7,6 +7,7 @@ from model_manager.web import (
     active,
     bundle,
     catalog,
+    doctor,
     events,
     health,
     history,
@@ -25,15 +26,16 @@ from model_manager.web import (
 )
 
 NOUNS = (
-    not_offered,  # first: `/models/test` is no model
+    not_offered,
     health,
     metrics_history,
     system,
+    doctor,
     model_list,
+    preview,  # before `models`: `/models/test` is no model
     models,
     active,
     catalog,
-    preview,
     weights,
     jobs,
     history,

@@ -86,7 +86,7 @@ async def system_info(parts: Parts) -> SystemInfo:
         gpu_profiles=[],
         recent_jobs=[job_view(job) for job in jobs],
         recent_history=[history_event(event) for event in events],
-        problems=parts.problems(),
+        problems=[*parts.problems(), *parts.platform.problems()],
     )
 
 

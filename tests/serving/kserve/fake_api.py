@@ -26,6 +26,7 @@ class Asked:
     """One request, as the server understood it. `verb` as RBAC names it."""
 
     method: str
+    path: str
     verb: str
     plural: str
     name: str
@@ -54,7 +55,10 @@ class _Watch:
 
 
 class FakeApi:
-    """`asked` is every request so far. `missing_kinds` are plurals whose CRD is not installed."""
+    """`asked` is every request so far. `missing_kinds` are plurals whose CRD is not installed.
+
+    `documents` are answers by path. `denied` is what a review of access denies, as (verb, resource).
+    """
 
     def __init__(self) -> None:
         self.store = Store()
@@ -63,6 +67,8 @@ class FakeApi:
         self.faults: list[Fault] = []
         self.tokens: set[str] | None = None
         self.missing_kinds: set[str] = set()
+        self.documents = {"/version": {"gitVersion": "v1.34.4"}}
+        self.denied: set[tuple[str, str]] = set()
         self.logs: dict[tuple[str, bool], list[str]] = {}
         self.silent = False
         self.port = 0
@@ -103,6 +109,7 @@ class FakeApi:
             f'{plural} is forbidden: User "system:serviceaccount:default:model-manager" cannot {verb} resource'
             f' "{plural}" in API group "{group}" in the namespace "default"'
         )
+        self.denied.add((verb, plural))
         self.fail(403, "Forbidden", message, times=1 << 30, kind=plural,
                   match=lambda asked: (asked.verb, asked.plural) == (verb, plural))  # fmt: skip
 
@@ -177,13 +184,19 @@ class FakeApi:
         key: Key = (asked.plural, asked.namespace, asked.name)
         dry = asked.query.get("dryRun") == "All"
         manager = asked.query.get("fieldManager", "unknown")
+        if asked.path in self.documents:
+            return self.documents[asked.path]
         match asked.verb:
             case "get":
                 return self.store.get(key)
             case "list":
                 return self._list(asked)
+            case "create" if asked.plural.startswith("selfsubject"):
+                return self._review(asked)
             case "create":
-                return self.store.create((asked.plural, asked.namespace, asked.body["metadata"]["name"]), asked.body)
+                return self.store.create(
+                    (asked.plural, asked.namespace, asked.body["metadata"]["name"]), asked.body
+                )
             case "patch" if "apply-patch" in asked.headers["content-type"]:
                 force = asked.query.get("force") == "true"
                 return self.store.apply(key, asked.body, manager, force=force, dry_run=dry)
@@ -196,6 +209,19 @@ class FakeApi:
                 left = self.store.delete(key, uid, held)
                 return left or {"kind": "Status", "status": "Success", "details": {"name": asked.name}}
         raise Refusal(405, "MethodNotAllowed", f"{asked.method} is not supported")
+
+    def _review(self, asked: Asked) -> Object:
+        attributes = asked.body["spec"].get("resourceAttributes", {})
+        resource = "/".join(filter(None, (attributes.get("resource"), attributes.get("subresource"))))
+        status = {
+            "allowed": (attributes.get("verb"), resource) not in self.denied,
+            "userInfo": {"username": "system:serviceaccount:default:model-manager"},
+        }
+        return {**asked.body, "status": status}
+
+    def serve_kinds(self, group_version: str, *plurals: str) -> None:
+        """What discovery answers; for a group that is not there it is 404."""
+        self.documents[f"/apis/{group_version}"] = {"resources": [{"name": plural} for plural in plurals]}
 
     def _list(self, asked: Asked) -> Object:
         found = [
@@ -300,7 +326,16 @@ async def _read(reader: asyncio.StreamReader) -> Asked | None:
     namespace = "" if parts.get("plural") in CLUSTER_WIDE else parts.get("namespace", "")
     body = json.loads(raw) if raw else None
     return Asked(
-        method, verb, parts.get("plural", ""), name, namespace, parts.get("sub", ""), query, headers, body
+        method,
+        url.path,
+        verb,
+        parts.get("plural", ""),
+        name,
+        namespace,
+        parts.get("sub", ""),
+        query,
+        headers,
+        body,
     )
 
 

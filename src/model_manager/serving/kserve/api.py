@@ -16,8 +16,8 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
-from model_manager.errors import ModelManagerError, TooManyRequests, Unavailable
-from model_manager.serving.kserve.kinds import PODS, Kind, Object, mapping, metadata
+from model_manager.errors import ModelManagerError, NotFound, TooManyRequests, Unavailable
+from model_manager.serving.kserve.kinds import PODS, Kind, Object, items, mapping, metadata
 from model_manager.serving.kserve.refusals import refusal
 
 MANAGER = "model-manager"
@@ -49,8 +49,10 @@ class Api:
         self._client = connect()
         self.namespace = namespace
 
-    async def get(self, kind: Kind, name: str) -> Object:
-        return await self._json("GET", "get", kind, name)
+    async def get(self, kind: Kind, name: str, namespace: str = "") -> Object:
+        """`namespace`: another one than ours."""
+        path = kind.path(namespace, name) if namespace else ""
+        return await self._json("GET", "get", kind, name, path=path)
 
     async def list_all(self, kind: Kind, select: Query = MappingProxyType({})) -> tuple[list[Object], str]:
         """All objects, page by page, and the resource version that a watch goes on from.
@@ -112,6 +114,20 @@ class Api:
 
     async def version(self) -> dict[str, Any]:
         return await self._json("GET", "get", Kind("", "", ""), path="/version")
+
+    async def served(self, group: str, version: str) -> set[str]:
+        """The plurals of the kinds that the server has in a version of a group; none where it lacks the version."""
+        try:
+            path = f"/apis/{group}/{version}"
+            answer = await self._json("GET", "get", Kind(group, version, "resources"), path=path)
+        except NotFound:
+            return set()
+        return {str(item.get("name")) for item in items(answer.get("resources"))}
+
+    async def review(self, kind: Kind, name: str, spec: Object) -> Object:
+        """What the server says of ourselves: a SelfSubject… review's status. Nothing is stored."""
+        body = {"apiVersion": f"{kind.group}/{kind.version}", "kind": name, "spec": spec}
+        return mapping((await self._json("POST", "create", kind, content=body)).get("status"))
 
     async def watch(
         self, kind: Kind, since: str, select: Query, *, seconds: float, silence: float

@@ -1,6 +1,7 @@
 """What can be known before the old model is stopped: whether the new one can ever start on this cluster.
 
-What may not be read is unknown, and does not stop anyone; the log names the right that is missing.
+What may not be read is unknown, and does not stop anyone; the log names the right that is missing. The names of the
+findings are those of the original's checks, where it had them.
 """
 
 import logging
@@ -8,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from model_manager.errors import Forbidden, NotFound, Unprocessable
+from model_manager.serving.findings import Finding, Status, of_error
 from model_manager.serving.kserve import capacity
 from model_manager.serving.kserve.api import Api
 from model_manager.serving.kserve.kinds import (
@@ -22,6 +24,7 @@ from model_manager.serving.kserve.kinds import (
     mapping,
     name_of,
 )
+from model_manager.serving.kserve.lookup import Lookup
 from model_manager.serving.kserve.refusals import NoKind
 from model_manager.serving.platform import Manifest
 from model_manager.serving.runtime import Container, assemble
@@ -37,6 +40,12 @@ _REFERENCES = {
     "secretRef": SECRETS,
     "configMapRef": CONFIG_MAPS,
 }
+_WORDS = {
+    CLAIMS: ("claim", "volume claim"),
+    SECRETS: ("secret", "secret"),
+    CONFIG_MAPS: ("configmap", "ConfigMap"),
+}
+"""What a kind is called in the names of findings, and in sentences."""
 
 
 class Preflight:
@@ -45,123 +54,153 @@ class Preflight:
     def __init__(
         self, api: Api, claim: str = "", weights_there: Callable[[str], bool] = lambda folder: True
     ) -> None:
-        self._api, self._claim, self._weights_there = api, claim, weights_there
+        self._api, self.claim, self._weights_there = api, claim, weights_there
 
     async def check(self, manifest: Manifest) -> None:
         """Raises Unprocessable with the first reason why it can never start."""
-        self._check_name(manifest["metadata"]["name"])
-        container = await self._container(manifest)
-        await self._check_weights(manifest)
-        for kind, name in sorted(_named(manifest, container), key=lambda pair: (pair[0].plural, pair[1])):
-            await self._must_exist(kind, name)
+        for finding in await self.look(manifest):
+            if finding.status == "fail":
+                raise Unprocessable(finding.sentence, finding.hint, check=finding.name)
+            if finding.status == "unknown":
+                log.info("%s: not known before the start: %s", finding.name, finding.sentence)
+
+    async def look(self, manifest: Manifest, lookup: Lookup | None = None) -> list[Finding]:
+        """All that can be known; raises what keeps everything from being known (no answer, no KServe)."""
+        lookup = lookup or Lookup(self._api)
+        runtime, container = await self._runtime(manifest, lookup)
+        findings = [self._host_name(manifest["metadata"]["name"]), runtime]
+        findings += await self._weights(manifest, lookup)
+        named = sorted(_named(manifest, container).items(), key=lambda pair: (pair[0][0].plural, pair[0][1]))
+        findings += [await self._existence(kind, name, lookup, required) for (kind, name), required in named]
         if container is not None:
-            await self._check_nodes(container)
+            findings.append(await self._nodes(container, lookup))
+        return findings
 
-    def _check_name(self, name: str) -> None:
+    def _host_name(self, name: str) -> Finding:
         """KServe makes a label of a host name of both names; one that is too long it tries to make for ever."""
-        if len(host := f"{name}-predictor-{self._api.namespace}") > LONGEST_LABEL:
-            raise Unprocessable(
-                f"KServe can make no host name of the slot and its namespace: {host} has {len(host)} characters.",
-                f"At most {LONGEST_LABEL} are allowed: shorten the name of the slot or of the namespace.",
-                reason="name_too_long",
-            )
+        if len(host := f"{name}-predictor-{self._api.namespace}") <= LONGEST_LABEL:
+            return Finding("host-name", "ok", "KServe can make a host name of the slot and its namespace.")
+        return Finding(
+            "host-name", "fail",
+            f"KServe can make no host name of the slot and its namespace: {host} has {len(host)} characters.",
+            f"At most {LONGEST_LABEL} are allowed: shorten the name of the slot or of the namespace.",
+        )  # fmt: skip
 
-    async def _container(self, manifest: Manifest) -> Container | None:
-        """As KServe will make it, or None where the runtime may not be read."""
+    async def _runtime(self, manifest: Manifest, lookup: Lookup) -> tuple[Finding, Container | None]:
+        """The container as KServe will make it; None where the runtime may not be read, or cannot serve this."""
         name = manifest["spec"]["predictor"]["model"].get("runtime", "")
+        try:
+            container = await self._container(manifest, name, lookup)
+        except Unprocessable as refused:
+            return of_error("runtime", refused, "kubectl get servingruntimes -A"), None
+        except Forbidden as forbidden:
+            return of_error("runtime", forbidden), None
+        return Finding("runtime", "ok", f"The serving runtime {name} is there."), container
+
+    async def _container(self, manifest: Manifest, name: str, lookup: Lookup) -> Container:
         for kind in (RUNTIMES, CLUSTER_RUNTIMES):
             try:
-                return assemble(manifest, {name: await self._api.get(kind, name)})
+                return assemble(manifest, {name: await lookup.get(kind, name)})
             except NoKind:
                 if kind is RUNTIMES:
                     raise
             except NotFound:
                 continue
-            except Forbidden as forbidden:
-                log.info("whether the runtime %s exists is not known: %s", name, forbidden.sentence)
-                return None
-        return assemble(manifest, await self._runtimes())  # refuses it, and says which there are
+        return assemble(manifest, await self._runtimes(lookup))  # refuses it, and says which there are
 
-    async def _runtimes(self) -> Mapping[str, Object]:
-        found: dict[str, Object] = {}
+    async def _runtimes(self, lookup: Lookup) -> Mapping[str, Object]:
+        known: dict[str, Object] = {}
         for kind in (CLUSTER_RUNTIMES, RUNTIMES):
             try:
-                found |= {name_of(item): item for item in (await self._api.list_all(kind))[0]}
+                known |= {name_of(item): item for item in await lookup.list_all(kind)}
             except (Forbidden, NotFound) as error:
                 log.info("not all runtimes can be listed: %s", error.sentence)
-        return found
+        return known
 
-    async def _check_weights(self, manifest: Manifest) -> None:
+    async def _weights(self, manifest: Manifest, lookup: Lookup) -> list[Finding]:
         uri = str(manifest["spec"]["predictor"]["model"].get("storageUri", ""))
         if not uri.startswith("pvc://"):
-            return
+            return []
         claim, _, folder = uri.removeprefix("pvc://").partition("/")
-        found = await self._look(CLAIMS, claim)
-        if found is not None and (phase := mapping(found.get("status")).get("phase")) not in (None, "Bound"):
-            raise Unprocessable(
-                f"The volume claim {claim} is not bound to a volume; it is {phase}.",
-                f"See `kubectl describe pvc {claim}`.", reason="claim_unbound",
-            )  # fmt: skip
-        if claim == self._claim and folder and not self._weights_there(folder):
-            raise Unprocessable(
-                f"The weights are not there: the claim {claim} has no folder {folder}.",
-                "Install the model's weights, or correct the entry's `storageUri`.", reason="weights_missing",
-            )  # fmt: skip
+        findings = [await self.bound(claim, lookup, "storage")]
+        if claim == self.claim and folder and not self._weights_there(folder):
+            findings.append(Finding(
+                "local-cache", "fail", f"The weights are not there: the claim {claim} has no folder {folder}.",
+                "Install the model's weights, or correct the entry's `storageUri`.",
+            ))  # fmt: skip
+        return findings
 
-    async def _must_exist(self, kind: Kind, name: str) -> None:
-        await self._look(kind, name)
+    async def bound(self, claim: str, lookup: Lookup, name: str) -> Finding:
+        """Whether a claim is there and has its volume."""
+        existence, there = await self._read(CLAIMS, claim, lookup)
+        phase = mapping(there.get("status")).get("phase")
+        if existence.status != "ok" or phase in (None, "Bound"):
+            return Finding(name, existence.status, existence.sentence, existence.hint, existence.command)
+        describe = f"kubectl -n {self._api.namespace} describe pvc {claim}"
+        said = f"The volume claim {claim} is not bound to a volume; it is {phase}."
+        return Finding(name, "fail", said, f"See `{describe}`.", describe)
 
-    async def _look(self, kind: Kind, name: str) -> Object | None:
-        """The object, or None where it may not be read. Raises Unprocessable when it does not exist."""
-        what = {CLAIMS: "volume claim", SECRETS: "secret"}.get(kind, "ConfigMap")
+    async def _existence(self, kind: Kind, name: str, lookup: Lookup, required: bool) -> Finding:
+        finding, _ = await self._read(kind, name, lookup)
+        if finding.status == "fail" and not required:
+            return Finding(finding.name, "warn", f"{finding.sentence} The model starts without it.")
+        return finding
+
+    async def _read(self, kind: Kind, name: str, lookup: Lookup) -> tuple[Finding, Object]:
+        """What there is to say of an object, and the object: empty where there is none, or it may not be read."""
+        short, word = _WORDS[kind]
         try:
-            return await self._api.get(kind, name)
+            there = await lookup.get(kind, name)
         except Forbidden as forbidden:
-            log.info("whether the %s %s exists is not known: %s", what, name, forbidden.sentence)
-            return None
-        except NotFound as missing:
-            raise Unprocessable(
-                f"The {what} {name} does not exist in the namespace {self._api.namespace}.",
-                "Create it, or correct the entry.", reason=f"{kind.plural}_missing",
-            ) from missing  # fmt: skip
+            return of_error(f"{short}:{name}", forbidden), {}
+        except NotFound:
+            said = f"The {word} {name} does not exist in the namespace {self._api.namespace}."
+            look = f"kubectl -n {self._api.namespace} get {kind.plural}"
+            return Finding(f"{short}:{name}", "fail", said, "Create it, or correct the entry.", look), {}
+        return Finding(f"{short}:{name}", "ok", f"The {word} {name} is there."), there
 
-    async def _check_nodes(self, container: Container) -> None:
+    async def _nodes(self, container: Container, lookup: Lookup) -> Finding:
         try:
-            nodes, _ = await self._api.list_all(NODES)
+            nodes = await lookup.list_all(NODES)
         except Forbidden as forbidden:
-            log.info("whether a node could hold it is not known: %s", forbidden.sentence)
-            return
-        if nodes and (why := capacity.why_none_fits(container, nodes)):
-            raise Unprocessable(
-                f"No node of the cluster could ever hold the model: {why}",
-                "Ask for less in the entry's `resources`, correct its `nodeSelector`, or add a node.",
-                reason="no_node_fits",
-            )
+            return of_error("gpu-capacity", forbidden)
+        if not nodes or not (why := capacity.why_none_fits(container, nodes)):
+            status: Status = "ok" if nodes else "unknown"
+            said = "A node of the cluster could hold it." if nodes else "The cluster has no nodes to be seen."
+            return Finding("gpu-capacity", status, said)
+        return Finding(
+            "gpu-capacity", "fail", f"No node of the cluster could ever hold the model: {why}",
+            "Ask for less in the entry's `resources`, correct its `nodeSelector`, or add a node.",
+            "kubectl describe nodes",
+        )  # fmt: skip
 
 
-def _named(manifest: Manifest, container: Container | None) -> set[tuple[Kind, str]]:
-    """Secrets and ConfigMaps that the pod cannot start without."""
+def _named(manifest: Manifest, container: Container | None) -> dict[tuple[Kind, str], bool]:
+    """Secrets, ConfigMaps and further claims that it names, and whether the pod cannot start without."""
     predictor = manifest["spec"]["predictor"]
-    found = {reference for item in predictor["model"].get("env", ()) for reference in _of_variable(item)}
+    named = [reference for item in predictor["model"].get("env", ()) for reference in _of_variable(item)]
     for volume in predictor.get("volumes", ()):
-        for field, kind, key in (("secret", SECRETS, "secretName"), ("configMap", CONFIG_MAPS, "name")):
+        for field, kind, key in (
+            ("secret", SECRETS, "secretName"), ("configMap", CONFIG_MAPS, "name"),
+            ("persistentVolumeClaim", CLAIMS, "claimName"),
+        ):  # fmt: skip
             source = mapping(volume.get(field))
-            if source.get(key) and not source.get("optional"):
-                found.add((kind, str(source[key])))
-        claim = mapping(volume.get("persistentVolumeClaim")).get("claimName")
-        if claim:
-            found.add((CLAIMS, str(claim)))
+            if source.get(key):
+                named.append((kind, str(source[key]), not source.get("optional")))
     for variable in container.unresolved if container else ():
         how, _, name = variable.source.partition(" ")
-        if how in _REFERENCES and not variable.optional:
-            found.add((_REFERENCES[how], name.partition("/")[0]))
-    return found
+        if how in _REFERENCES:
+            named.append((_REFERENCES[how], name.partition("/")[0], not variable.optional))
+    required: dict[tuple[Kind, str], bool] = {}
+    for kind, name, needed in named:
+        required[kind, name] = required.get((kind, name), False) or needed
+    return required
 
 
-def _of_variable(item: Mapping[str, Any]) -> list[tuple[Kind, str]]:
+def _of_variable(item: Mapping[str, Any]) -> list[tuple[Kind, str, bool]]:
     source = mapping(item.get("valueFrom"))
     return [
-        (kind, str(source[how]["name"]))
+        (kind, str(source[how]["name"]), not source[how].get("optional"))
         for how, kind in _REFERENCES.items()
-        if mapping(source.get(how)).get("name") and not source[how].get("optional")
+        if mapping(source.get(how)).get("name")
     ]

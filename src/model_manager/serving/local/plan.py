@@ -71,12 +71,16 @@ def make(
     )
 
 
-def check_runnable(plan: Plan, inherited: Mapping[str, str]) -> None:
-    """Raise for what could only fail at the start: weights that are not there, a command this machine lacks."""
+def check_weights(plan: Plan) -> None:
+    """Raises NotFound for weights that are not there."""
     if not Path(plan.model_folder).exists():
         raise NotFound(
             "The model's weights are not installed.", "Install them first, then activate the model."
         )
+
+
+def check_program(plan: Plan, inherited: Mapping[str, str]) -> None:
+    """Raises Unprocessable for a command that may not be run, or that this machine lacks."""
     command = plan.command(port=1, key="", inherited=inherited)
     program = command.argv[0]
     if not shutil.which(program, path=command.environment["PATH"]):

@@ -1,0 +1,47 @@
+"""What was found when something was looked at: a cluster, a machine, or what one model needs of them. Pure."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from msgspec import Struct
+
+from model_manager.errors import Forbidden, ModelManagerError, TooManyRequests, Unavailable
+
+Status = Literal["ok", "warn", "fail", "unknown"]
+SHOWN = 5
+"""Models that are named for one finding; of more it is said how many."""
+
+
+class Finding(Struct, frozen=True):
+    """One thing that was looked at. `unknown`: it may not be looked at, or nobody answered.
+
+    `hint` says what to do about it; `command` does it, or shows more, where a single command can.
+    """
+
+    name: str
+    status: Status
+    sentence: str
+    hint: str = ""
+    command: str = ""
+
+
+def of_error(name: str, error: ModelManagerError, command: str = "") -> Finding:
+    """An error as a finding: what could not be asked is unknown, all else has failed."""
+    status: Status = "unknown" if isinstance(error, Forbidden | Unavailable | TooManyRequests) else "fail"
+    return Finding(name, status, error.sentence, error.hint, command)
+
+
+def gathered(of_models: Iterable[tuple[str, Finding]]) -> list[Finding]:
+    """What was found for many models, each thing once; what is not well names the models that need it."""
+    models: dict[Finding, list[str]] = {}
+    for model, finding in of_models:
+        models.setdefault(finding, []).append(model)
+    return [_told(finding, needing) for finding, needing in models.items()]
+
+
+def _told(finding: Finding, models: list[str]) -> Finding:
+    if finding.status == "ok":
+        return finding
+    more = f" and {len(models) - SHOWN} more" if len(models) > SHOWN else ""
+    needed = f"{finding.sentence} Needed by {', '.join(models[:SHOWN])}{more}."
+    return Finding(finding.name, finding.status, needed, finding.hint, finding.command)
