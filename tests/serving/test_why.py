@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from model_manager.jobs.job import Job
+from model_manager.serving.evidence import Evidence
 from model_manager.serving.ledger import Row
 from model_manager.serving.platform import Instance, Observed, Trouble
 from model_manager.serving.why import Situation, why
@@ -16,7 +17,8 @@ def row(activation: str = "a1", model: str = "big", **facts: Any) -> Row:
     usual: dict[str, Any] = {
         "id": activation, "slot": "s", "model_id": model, "entry": cast(Any, None), "entry_hash": "", "revision": "",
         "manifest": {}, "weights": None, "actor": "admin", "seq": 1, "phase": "starting", "result": None, "code": "",
-        "reason": "", "hint": "", "exit_code": None, "log_tail": [], "restored_by": None, "job_id": None,
+        "reason": "", "hint": "", "exit_code": None, "log_tail": [], "evidence": Evidence(),
+        "restored_by": None, "job_id": None,
         "created_at": "", "phase_at": "10:00", "ended_at": None,
     }  # fmt: skip
     return Row(**usual | facts)

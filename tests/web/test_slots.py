@@ -146,3 +146,4 @@ async def test_why_after_a_failure_names_it_with_its_log_and_what_serves_instead
     assert found["cause"].startswith(f"broken failed: {failed['reason']} ")
     assert found["next"] == f"{failed['hint']} `model-manager slots set second broken` tries it again."
     assert found["log"] == failed["logTail"]
+    assert [pod["exitCode"] for pod in found["evidence"]["pods"]] == [3], "as it was seen when it failed"

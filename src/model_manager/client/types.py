@@ -734,7 +734,8 @@ class Why(Struct, rename="camel", kw_only=True):
     """One cause, one next step, and what they were read from.
 
     `code` is a failure's, `unknown`, or a word for a state in which nothing is wrong (`serving`, `empty`, a phase).
-    `activation` is the attempt that the cause is about; `log` its model server's last lines."""
+    `activation` is the attempt that the cause is about; `log` its model server's last lines. After a failure the
+    evidence is what was seen when it failed."""
 
     slot: str
     state: str

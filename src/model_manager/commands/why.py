@@ -18,7 +18,8 @@ class Why(Struct, rename="camel"):
     """One cause, one next step, and what they were read from.
 
     `code` is a failure's, `unknown`, or a word for a state in which nothing is wrong (`serving`, `empty`, a phase).
-    `activation` is the attempt that the cause is about; `log` its model server's last lines.
+    `activation` is the attempt that the cause is about; `log` its model server's last lines. After a failure the
+    evidence is what was seen when it failed.
     """
 
     slot: str
@@ -48,13 +49,14 @@ async def why_slot(parts: Parts, name: str) -> Why:
         trouble=trouble, job=await _job(parts, desired), log=await _log(parts, name),
     )  # fmt: skip
     found = why.why(now)
-    about = failed if failed is not None and found.code == (failed.code or why.UNKNOWN) else desired
+    past = failed if failed is not None and found.code == (failed.code or why.UNKNOWN) else None
+    about = past or desired
     return Why(
         slot=name, state=state_of(desired, target is not None), desired=desired.model_id if desired else None,
         serving=now.serving, activation=about.id if about else None,
         code=found.code, cause=found.sentence, next=found.hint,
-        log=list(failed.log_tail if failed is not None and about is failed else now.log),
-        evidence=await _evidence(parts, name),
+        log=list(past.log_tail if past else now.log),
+        evidence=past.evidence if past and past.evidence != Evidence() else await _evidence(parts, name),
     )  # fmt: skip
 
 

@@ -1,18 +1,23 @@
 """Why an attempt failed: asked of whoever knows, when a slot's loop has decided that it did."""
 
+import asyncio
 import logging
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from model_manager.errors import ModelManagerError
 from model_manager.jobs.queue import Jobs
 from model_manager.serving.activation import Step, current
 from model_manager.serving.diagnose import NOT_READY, diagnose
+from model_manager.serving.evidence import Evidence
 from model_manager.serving.ledger import Failure, Row
 from model_manager.serving.platform import Instance, Observed, Platform
 from model_manager.serving.verify import Verdict
 
 log = logging.getLogger(__name__)
+
+LOOK = 3.0
+"""Seconds that a look at the evidence may take: what served before waits to be put back meanwhile."""
 
 
 class Heard(Struct, frozen=True):
@@ -48,11 +53,17 @@ class Causes:
     async def of(
         self, step: Step, row: Row, observed: Observed, verdict: Verdict | None, heard: Heard
     ) -> Failure:
-        """The cause as the platform knows it, else as the log tells it, else as it ended."""
+        """The cause as the platform knows it, else as the log tells it, else as it ended; and what shows it."""
         if step is Step.FAIL_INSTALL:
             failure = await self.of_job(row)
             assert failure is not None
             return failure
+        failure = await self._of_start(step, row, observed, verdict, heard)
+        return structs.replace(failure, evidence=await self._evidence(row.slot))
+
+    async def _of_start(
+        self, step: Step, row: Row, observed: Observed, verdict: Verdict | None, heard: Heard
+    ) -> Failure:
         instance, trouble = current(row.id, observed), observed.trouble
         tail = await self._last_lines(row.slot, instance)
         if step is Step.FAIL_VERIFY and verdict is not None:
@@ -66,6 +77,18 @@ class Causes:
             waited_seconds=heard.waited,
         )  # fmt: skip
         return Failure(found.code, found.sentence, found.hint, exit_code, tail)
+
+    async def _evidence(self, slot: str) -> Evidence:
+        """As it is now: a moment later the pods of a failed attempt are gone."""
+        try:
+            async with asyncio.timeout(LOOK):
+                return await self._platform.evidence(slot)
+        except TimeoutError:
+            return Evidence(
+                unknown=(f"What the platform showed is not known: it took longer than {LOOK:.0f} s.",)
+            )
+        except ModelManagerError as e:
+            return Evidence(unknown=(e.sentence,))
 
     async def _last_lines(self, slot: str, instance: Instance | None) -> tuple[str, ...]:
         try:

@@ -15,6 +15,7 @@ from model_manager.catalog.entry import DECODER, Entry
 from model_manager.errors import NotFound
 from model_manager.events import EventLog, timestamp
 from model_manager.serving.activation import Phase, Result
+from model_manager.serving.evidence import Evidence
 from model_manager.serving.platform import ACTIVATION_LABEL, ADOPT_ANNOTATION, Manifest
 from model_manager.state.database import Transaction
 
@@ -30,6 +31,7 @@ class Failure(msgspec.Struct, frozen=True):
     hint: str = ""
     exit_code: int | None = None
     log_tail: tuple[str, ...] = ()
+    evidence: Evidence = Evidence()
 
 
 class Draft(msgspec.Struct, kw_only=True):
@@ -58,6 +60,7 @@ class Row(Draft, kw_only=True):
     hint: str
     exit_code: int | None
     log_tail: list[str]
+    evidence: Evidence
     restored_by: str | None
     job_id: str | None
     created_at: str
@@ -205,9 +208,9 @@ def end(
     phase = "failed" if result == "failed" else row.phase
     txn.execute(
         "UPDATE activations SET result = ?, phase = ?, code = ?, reason = ?, hint = ?, exit_code = ?, log_tail = ?,"
-        " phase_at = ?, ended_at = ? WHERE id = ?",
+        " evidence = ?, phase_at = ?, ended_at = ? WHERE id = ?",
         (result, phase, failure.code, failure.reason, failure.hint, failure.exit_code,
-         _json(failure.log_tail), stamp, stamp, row.id),
+         _json(failure.log_tail), _json(failure.evidence), stamp, stamp, row.id),
     )  # fmt: skip
     facts = {"code": failure.code, "reason": failure.reason, "hint": failure.hint, "phase": row.phase}
     _tell(txn, events, row.id, row.slot, row.model_id, result, actor, facts)
@@ -323,6 +326,7 @@ def _tell(
 
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Row))
 _COLUMNS = ", ".join(_FIELDS)
+_EVIDENCE = msgspec.json.Decoder(Evidence)
 
 
 def _row(values: Any) -> Row:
@@ -330,6 +334,7 @@ def _row(values: Any) -> Row:
     facts["entry"] = DECODER.decode(facts["entry"])
     facts["manifest"] = msgspec.json.decode(facts["manifest"])
     facts["log_tail"] = msgspec.json.decode(facts["log_tail"])
+    facts["evidence"] = _EVIDENCE.decode(facts["evidence"])
     return Row(**facts)
 
 
