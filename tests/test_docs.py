@@ -10,6 +10,8 @@ from tools import cli_doc, settings_doc
 import model_manager
 from model_manager.catalog.entry import Entry, Source, SourceFile, Vllm
 from model_manager.cli.program import build
+from model_manager.serving import diagnose
+from model_manager.serving.kserve import diagnose as on_cluster
 from model_manager.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).parent.parent
@@ -63,6 +65,14 @@ def test_the_readmes_commands_are_those_that_are_tested() -> None:
     tour = re.findall(r"^\.venv/bin/model-manager (\S+)", blocks[1], re.MULTILINE)
     assert len(tour) == 5
     assert set(tour) <= known
+
+
+def test_every_cause_of_a_failure_is_documented() -> None:
+    rows = (*diagnose.LLAMA_CPP, *diagnose.VLLM, *diagnose.ANY)
+    codes = {row.code for row in (*rows, *on_cluster.ROWS)} | {code for code, *_ in diagnose.ENDS.values()}
+    codes |= {code for code, *_ in on_cluster.RUNTIME.values()}
+    page = (ROOT / "docs/why.md").read_text()
+    assert sorted(code for code in codes if f"`{code}`" not in page) == []
 
 
 COMMAND = re.compile(r"(?:^|`)(?:\.venv/bin/)?model-manager ((?:[a-z][a-z-]* ?)+)", re.MULTILINE)

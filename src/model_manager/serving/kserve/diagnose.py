@@ -147,6 +147,8 @@ SERVICE = (
         "Look at its controller's log: `kubectl -n kserve logs deploy/kserve-controller-manager`."),
 )  # fmt: skip
 
+ROWS = (*SCHEDULING, *IMAGE, *CONFIGURATION, *FETCHING, *EVENTS, *REFUSED, *SERVICE)
+
 
 def find(
     service: Object, pods: Sequence[Object], mine: Sequence[Object], events: Sequence[Object]
@@ -212,6 +214,14 @@ def of_service(service: Object, events: Iterable[Object], pods: Sequence[Object]
         if event.get("reason") == "FailedCreate":
             return _match(REFUSED, _flat(event.get("message")))
     return None
+
+
+def of_lost_runtime(name: str) -> Finding:
+    """What runs goes on running; KServe needs the runtime for the next pod."""
+    return Finding(
+        "runtime_missing", f"The serving runtime {name} does not exist any more.",
+        "Create it again: without it the model's next pod cannot be started.", NEVER,
+    )  # fmt: skip
 
 
 def _scheduling(pod: Object) -> Finding | None:
