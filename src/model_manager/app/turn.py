@@ -18,6 +18,7 @@ from model_manager.http.tls import Certificate
 from model_manager.settings import Settings
 from model_manager.state.database import Database
 from model_manager.state.fence import Fenced
+from model_manager.state.lock import held_by
 
 if TYPE_CHECKING:
     from model_manager.serving.kserve.lease import Lease
@@ -69,7 +70,11 @@ async def own_turn(
     """
     from model_manager.serving.kserve.opening import open_lease  # here: one machine needs none of it
 
-    lease = open_lease(settings.kubeconfig, settings.namespace, settings.active_slot)
+    state = settings.state_path
+    lease = open_lease(
+        settings.kubeconfig, settings.namespace, settings.active_slot,
+        state=str(state), state_in_use=lambda: held_by(state) is not None,
+    )  # fmt: skip
     limits = Limits(settings.max_connections, settings.max_connections_per_client)
     server = HttpServer(standby(lease, newcomer=newcomer), Connections(limits), secured, patience=1)
     serving = asyncio.create_task(server.serve(sockets=[listener.dup()]), name="standby")

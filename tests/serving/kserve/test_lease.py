@@ -3,15 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
+import httpx2
 import pytest
 
 from model_manager.errors import Forbidden, Unavailable
+from model_manager.serving.kserve.api import Api
 from model_manager.serving.kserve.lease import ASKED_BY, Lease, Pace, seen_in
 from model_manager.serving.kserve.refusals import StaleVersion
 from tests.serving.kserve.conftest import api_of
 from tests.serving.kserve.fake_api import FakeApi, Fault
 from tests.serving.kserve.fake_store import Key, Object
+from tests.serving.kserve.services import silent
 from tests.waiting import until
 
 KEY: Key = ("leases", "default", "turn")
@@ -33,8 +37,11 @@ Make = Callable[..., Lease]
 async def make(api: FakeApi) -> AsyncIterator[Make]:
     async with AsyncExitStack() as stack:
 
-        def made(identity: str, clock: Clock | None = None) -> Lease:
-            lease = Lease(api_of(api), "turn", identity, Pace(every=0.01), clock or Clock())
+        def made(identity: str, clock: Clock | None = None, **more: Any) -> Lease:
+            lease = Lease(
+                more.pop("api", None) or api_of(api), "turn", identity, Pace(every=0.01, release=0.1),
+                clock or Clock(), **more,
+            )  # fmt: skip
             stack.push_async_callback(lease.aclose)
             return lease
 
@@ -55,7 +62,10 @@ async def test_the_first_one_takes_it_at_once(api: FakeApi, make: Make) -> None:
     assert (spec["holderIdentity"], spec["leaseDurationSeconds"]) == ("a", 15)
 
 
-async def test_of_many_at_the_same_time_one_has_it(api: FakeApi, make: Make) -> None:
+@pytest.mark.parametrize("before", ["none", "given back"])
+async def test_of_many_at_the_same_time_one_has_it(api: FakeApi, make: Make, before: str) -> None:
+    if before == "given back":
+        api.store.put(KEY, {"spec": {"leaseTransitions": 3}})
     leases = [make(f"m{number}") for number in range(5)]
     taking = [asyncio.create_task(lease.take(ask=False)) for lease in leases]
     await until(lambda: any(task.done() for task in taking))
@@ -204,10 +214,16 @@ async def test_the_token_is_raised_above_what_the_state_has_met_only_by_the_hold
         await lease.raise_to(9)
 
 
-async def test_giving_back_does_not_wait_for_a_server_that_is_away(api: FakeApi, make: Make) -> None:
-    lease = make("a")
-    await lease.take(ask=True)
-    await api.stop()
-    await lease.release()
-    assert lease.token == 0
-    await api.start()
+async def test_one_that_crashed_here_is_not_waited_for(api: FakeApi, make: Make) -> None:
+    await make("crashed").take(ask=True)
+    assert await make("next", is_gone=lambda holder: holder == "crashed").take(ask=False) == 2
+
+
+async def test_giving_back_does_not_wait_for_a_server_that_is_silent(make: Make) -> None:
+    async with silent() as server:
+        api = Api(lambda: httpx2.AsyncClient(base_url=server.url, trust_env=False), "default")
+        lease = make("a", api=api)
+        lease.token = 1
+        async with asyncio.timeout(3):
+            await lease.release()
+        assert (lease.token, server.asked) == (0, 1)

@@ -1,59 +1,22 @@
 """Two services on one volume and one namespace, as processes of their own, against the fake API server."""
 
-import asyncio
 import json
-import os
-import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from model_manager.serving.kserve.lease import seen_in
 from tests.house import write_catalog
 from tests.serving.kserve.fake_api import FakeApi
 from tests.serving.kserve.fake_store import Key
+from tests.serving.kserve.services import Service, Silent, service, silent
 from tests.waiting import until
 
 KEY: Key = ("leases", "default", "model-manager-active-llm")
-TOKEN = "a-token-of-the-test"
-
-
-@dataclass
-class Service:
-    """`model-manager serve` at a port that is known before it works."""
-
-    process: asyncio.subprocess.Process
-    port: int
-    log: Path
-
-    async def get(self, path: str) -> httpx2.Response:
-        async with httpx2.AsyncClient(trust_env=False, timeout=10) as http:
-            return await http.get(
-                f"http://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {TOKEN}"}
-            )
-
-    async def answers(self, path: str, status: int) -> bool:
-        try:
-            return (await self.get(path)).status_code == status
-        except httpx2.TransportError:
-            return False
-
-    async def works(self) -> bool:
-        return await self.answers("/system/info", 200)
-
-    async def waits(self) -> bool:
-        return await self.answers("/system/info", 503)
-
-    async def ends(self) -> int:
-        self.process.terminate()
-        return await asyncio.wait_for(self.process.wait(), 20)
 
 
 Start = Callable[..., Awaitable[Service]]
@@ -68,28 +31,17 @@ async def start(api: FakeApi, tmp_path: Path) -> AsyncIterator[Start]:
     context = {"contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "me"}}]}
     (tmp_path / "kubeconfig").write_text(json.dumps({**server, **user, **context, "current-context": "fake"}))
     async with AsyncExitStack() as stack:
-        yield lambda name, *flags: stack.enter_async_context(service(tmp_path, name, *flags))
+
+        def begin(name: str, **settings: Any) -> Awaitable[Service]:
+            return stack.enter_async_context(service(tmp_path, name, {"namespace": "default", **settings}))
+
+        yield begin
 
 
-@asynccontextmanager
-async def service(folder: Path, name: str, *flags: str) -> AsyncIterator[Service]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [
-        sys.executable, "-m", "model_manager", "serve", "--platform=kserve", "--host=127.0.0.1",
-        f"--server-port={port}", f"--kubeconfig={folder / 'kubeconfig'}", "--namespace=default",
-        f"--state-path={folder / 'state'}", f"--weights-path={folder / 'weights'}", "--disk-reserve=0",
-        f"--catalog-root={folder / 'catalog'}", "--log-format=text", *flags,
-    ]  # fmt: skip
-    environment = {"HOME": str(folder), "PATH": os.defpath, "MODEL_MANAGER_API_TOKEN": TOKEN}
-    with (folder / f"{name}.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
-    try:
-        yield Service(process, port, folder / f"{name}.log")
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+@pytest.fixture
+async def hub() -> AsyncIterator[Silent]:
+    async with silent() as server:
+        yield server
 
 
 def holder(api: FakeApi) -> str:
@@ -142,15 +94,15 @@ async def test_without_the_right_to_the_lease_it_is_not_ready_and_says_why(
     assert (await waiting.get("/healthz")).status_code == 200
 
 
-async def test_the_work_is_handed_over_and_comes_back(api: FakeApi, start: Start, hub: "Hub") -> None:
+async def test_the_work_is_handed_over_and_comes_back(api: FakeApi, start: Start, hub: Silent) -> None:
     """With a download under way: its job waits for the new service, which goes on with it."""
-    old = await start("old", f"--hub-endpoint={hub.url}")
+    old = await start("old", hub_endpoint=hub.url)
     await until(old.works)
-    job = await _install(old)
+    job = (await old.post("/weights/install", {"hfModelId": "owner/model"}))["job"]["id"]
     await until(lambda: hub.asked == 1)
 
     begun = time.monotonic()
-    new = await start("new", f"--hub-endpoint={hub.url}")
+    new = await start("new", hub_endpoint=hub.url)
     await until(new.works, 15)
     assert time.monotonic() - begun < 10
     assert (await old.get("/readyz")).status_code == 503
@@ -170,39 +122,13 @@ async def test_the_work_is_handed_over_and_comes_back(api: FakeApi, start: Start
     assert await old.ends() == 0
 
 
-class Hub:
-    """One that takes connections and never answers. `asked`: how many came."""
-
-    def __init__(self) -> None:
-        self.url = ""
-        self._connections: list[asyncio.StreamWriter] = []
-
-    @property
-    def asked(self) -> int:
-        return len(self._connections)
-
-    def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.append(writer)
-
-    def close(self) -> None:
-        for writer in self._connections:
-            writer.close()
-
-
-@pytest.fixture
-async def hub() -> AsyncIterator[Hub]:
-    made = Hub()
-    server = await asyncio.start_server(made.connected, "127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server:
-        yield made
-        made.close()
-
-
-async def _install(service: Service) -> Any:
-    async with httpx2.AsyncClient(trust_env=False) as http:
-        answer = await http.post(
-            f"http://127.0.0.1:{service.port}/weights/install", json={"hfModelId": "owner/model"},
-            headers={"Authorization": f"Bearer {TOKEN}"},
-        )  # fmt: skip
-    return answer.json()["job"]["id"]
+async def test_one_that_crashed_here_is_followed_at_once(api: FakeApi, start: Start) -> None:
+    """As a container that is started again in its pod: nobody else can be that holder."""
+    old = await start("old")
+    await until(old.works)
+    await old.kill()
+    begun = time.monotonic()
+    new = await start("new")
+    await until(new.works)
+    assert time.monotonic() - begun < 10, "its lease expires after 15 s"
+    assert seen_in(api.store.get(KEY)).token == 2

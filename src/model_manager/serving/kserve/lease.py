@@ -58,18 +58,18 @@ class Lease:
     """One service's view of the lease `name`. `identity` is this service's alone, and new with every start.
 
     `token` is the fencing token of our turn: it grows with every change of hands. `trouble` is why the API server
-    could not be asked the last time.
+    could not be asked the last time. `is_gone` says of a holder that it surely works no more: it is not waited for.
     """
 
     def __init__(
         self, api: Api, name: str, identity: str, pace: Pace = USUAL,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic, is_gone: Callable[[str], bool] = lambda holder: False,
     ) -> None:  # fmt: skip
         self.name, self.identity = name, identity
         self.token = 0
         self.holder = ""
         self.trouble: ModelManagerError | None = None
-        self._api, self._pace, self._clock = api, pace, clock
+        self._api, self._pace, self._clock, self._is_gone = api, pace, clock, is_gone
         self._last: tuple[str, str] = ("", "")
         self._changed_at = self._renewed_at = clock()
 
@@ -107,7 +107,7 @@ class Lease:
 
     def _is_free(self, seen: Seen) -> bool:
         """One that was given back is first of all for who asked for it."""
-        if self._clock() - self._changed_at >= self._pace.expires:
+        if self._clock() - self._changed_at >= self._pace.expires or self._is_gone(seen.holder):
             return True
         return not seen.holder and seen.asked_by in ("", self.identity)
 
