@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testcluster.api import Api, Object
+from testcluster.api import Api, Object, Refused
 
 if TYPE_CHECKING:
     from testcluster.cluster import Cluster
@@ -33,10 +33,7 @@ class Namespace:
         """
         self.cluster.nodes.heal(self.name)
         for isvc in await self.api.list("inferenceservices", self.name):
-            # Nobody may be left who would take care of a finalizer.
-            await self.api.patch(
-                "inferenceservices", isvc["metadata"]["name"], {"metadata": {"finalizers": None}}, self.name
-            )
+            await self._let_go(isvc["metadata"]["name"])
         await self.api.delete("namespaces", self.name)
         for pod in await self.pods():
             await self.api.delete("pods", pod["metadata"]["name"], self.name, {"gracePeriodSeconds": 1})
@@ -44,6 +41,14 @@ class Namespace:
         for volume in self._volumes:
             await self.api.delete("persistentvolumes", volume)
         shutil.rmtree(self.cluster.nodes.volumes / self.name, ignore_errors=True)
+
+    async def _let_go(self, isvc: str) -> None:
+        """Nobody may be left who would take care of its finalizers; it may be gone by now."""
+        try:
+            await self.api.patch("inferenceservices", isvc, {"metadata": {"finalizers": None}}, self.name)
+        except Refused as refused:
+            if refused.status != 404:
+                raise
 
     async def _is_without_pods(self) -> bool:
         return not await self.api.list("pods", self.name)

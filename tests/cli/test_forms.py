@@ -31,6 +31,7 @@ from model_manager.client import types
 from tests.cli.answers import told
 from tests.cli.conftest import Run
 from tests.cli.service import Reply, Service, problem
+from tests.programs import running
 
 LISTS: list[tuple[str, str, dict[str, Any] | list[Any], list[str]]] = [
     ("jobs", "/jobs", {"jobs": [{"id": "j2"}, {"id": "j1"}]}, ["j2", "j1"]),
@@ -122,9 +123,7 @@ def shown(service: Service, *arguments: str, terminal: bool = True, **environ: s
     if not terminal:
         return subprocess.run(command, capture_output=True, text=True, env=env, timeout=20, check=True).stdout
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env=env
-    ) as program:
+    with running(command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env=env) as program:
         os.close(theirs)
         data = b""
         try:
@@ -212,7 +211,8 @@ TOLD: list[tuple[records.Told, Any]] = [
     (catalog.FACTS, types.CatalogView), (configuration.COLUMNS, types.SettingView), (entries.CHECKS, types.Check),
     (forecast.FACTS, types.Forecast), (history.COLUMNS, types.HistoryEvent), (jobs.COLUMNS, types.JobView),
     (jobs.FACTS, types.JobView), (why.JOB, types.JobView), (slots.COLUMNS, types.Slot),
-    (models.TESTED, types.Check), (token.COLUMNS, types.TokenInfo), (weights.COLUMNS, types.WeightInfo), (weights.FACTS, types.WeightDetails),
+    (models.TESTED, types.Check),
+    (token.COLUMNS, types.TokenInfo), (weights.COLUMNS, types.WeightInfo), (weights.FACTS, types.WeightDetails),
     (weights.USAGE, types.Usage),
 ]  # fmt: skip
 

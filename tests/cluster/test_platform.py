@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from testcluster import Namespace
 
+from model_manager.serving.kserve import rights
 from model_manager.serving.kserve.opening import open_platform
 from model_manager.serving.kserve.platform import KServePlatform
 from model_manager.serving.platform import ACTIVATION_LABEL, ADOPT_ANNOTATION
@@ -15,20 +16,24 @@ from tests.serving import ground
 from tests.serving.ground import SLOT, manifest
 from tests.serving.platform_contract import PlatformContract
 
-RIGHTS: list[dict[str, Any]] = [
-    {"apiGroups": ["serving.kserve.io"], "resources": ["inferenceservices"],
-     "verbs": ["get", "list", "watch", "create", "patch", "delete"]},
-    {"apiGroups": ["serving.kserve.io"], "resources": ["servingruntimes"], "verbs": ["get", "list"]},
-    {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": [""], "resources": ["pods/log", "persistentvolumeclaims", "secrets", "configmaps"], "verbs": ["get"]},
-    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "patch"]},
-]  # fmt: skip
+
+def rules(*, namespaced: bool) -> list[dict[str, Any]]:
+    """The rights that the doctor asks for, and no other: what is missing there is missed by the tests here."""
+    return [
+        {
+            "apiGroups": [right.kind.group],
+            "resources": ["/".join(filter(None, (right.kind.plural, right.subresource)))],
+            "verbs": list(right.verbs),
+        }
+        for right in rights.RIGHTS
+        if right.kind.namespaced is namespaced
+    ]
+
+
+RIGHTS = rules(namespaced=True)
 """What the service's own account may do in its namespace."""
 
-CLUSTER_RIGHTS: list[dict[str, Any]] = [
-    {"apiGroups": ["serving.kserve.io"], "resources": ["clusterservingruntimes"], "verbs": ["get", "list"]},
-    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]},
-]
+CLUSTER_RIGHTS = rules(namespaced=False)
 """What it may read of the cluster; without these, checks say that they do not know."""
 
 
@@ -46,11 +51,11 @@ async def account(namespace: Namespace) -> Path:
         container["env"] = [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
         del container["command"]
         await namespace.apply(made)
-    await _may_read_the_cluster(namespace)
+    await may_read_the_cluster(namespace)
     return await namespace.account("model-manager", RIGHTS)
 
 
-async def _may_read_the_cluster(namespace: Namespace) -> None:
+async def may_read_the_cluster(namespace: Namespace) -> None:
     rbac = "rbac.authorization.k8s.io"
     meta = {"apiVersion": f"{rbac}/v1", "metadata": {"name": f"{namespace.name}-reads"}}
     await namespace.api.apply({**meta, "kind": "ClusterRole", "rules": CLUSTER_RIGHTS})
