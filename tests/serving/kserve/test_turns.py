@@ -75,6 +75,20 @@ async def test_who_waits_says_that_it_lives_and_touches_nothing(
     assert await waiting.ends() == 0
     assert holder(api) == ""
 
+    api.store.delete(KEY)
+    again = await start("again")
+    await until(again.works)
+    assert seen_in(api.store.get(KEY)).token == 8, "above what the state has met, although the lease is new"
+
+
+async def test_one_that_was_overtaken_stops_working(api: FakeApi, start: Start) -> None:
+    old = await start("old")
+    await until(old.works)
+    api.store.merge(KEY, {"spec": {"holderIdentity": "another", "renewTime": "now"}}, "another")
+    await until(lambda: old.answers("/slots", 503))
+    assert (await old.get("/readyz")).json()["status"] == "not_ready"
+    assert holder(api) == "another"
+
 
 async def test_who_is_told_to_stop_while_it_waits_just_ends(api: FakeApi, start: Start) -> None:
     api.store.put(KEY, {"spec": {"holderIdentity": "another", "leaseTransitions": 6, "renewTime": "then"}})
