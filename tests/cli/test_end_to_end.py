@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.programs import running
 from tests.waiting import until_sync
 
 PROGRAM = [sys.executable, "-m", "model_manager"]
@@ -38,7 +39,10 @@ class Quickstart:
 
     def stop(self) -> int:
         self.program.send_signal(signal.SIGINT)
-        return self.program.wait(30)
+        try:
+            return self.program.wait(30)
+        finally:
+            self.program.kill()
 
 
 def free_port() -> int:
@@ -137,7 +141,7 @@ def test_a_second_start_only_chats(state: Path, tmp_path: Path, run: Run) -> Non
 
 def test_events_are_followed(beside: Path, run: Run) -> None:
     command = [*PROGRAM, "events", "-o", "json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as follower:
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as follower:
         assert follower.stdout and follower.stderr
         # There is no word for "listening now": refreshing until something comes is the wait for it.
         os.set_blocking(follower.stdout.fileno(), False)
@@ -155,7 +159,7 @@ def test_events_are_followed(beside: Path, run: Run) -> None:
 
 def test_the_log_is_followed(beside: Path, run: Run) -> None:
     command = [*PROGRAM, "logs", "-f", "-n", "1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as follower:
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as follower:
         assert follower.stdout and follower.stderr
         assert follower.stdout.readline() != ""
         assert run("run", "demo", "hello").code == 0
@@ -196,7 +200,7 @@ def test_every_command_beside_it(beside: Path, run: Run, tmp_path: Path) -> None
     assert "model_activated" in ok("history")
     assert "model_activated" in ok("events", "--no-follow", "--since", "1h", "--kind", "model_activated")
     assert ok("slots", "-o", "name") == "active-llm\n"
-    assert "Next: nothing; it serves." in ok("why")
+    assert "Nothing is to be done." in ok("why")
     assert "serves in" in ok("forecast", "demo")
     assert "STATE_PATH" in ok("settings")
     assert ok("health") == "ready\n"
@@ -252,20 +256,20 @@ def test_a_token_that_may_only_read(beside: Path, run: Run, tmp_path: Path) -> N
 
 
 def test_a_service_that_was_killed(state: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = subprocess.Popen([*PROGRAM, "serve", "--server-port", "0"], stderr=subprocess.DEVNULL)
-    until_sync(lambda: (state / "service.json").exists() or program.poll() is not None, timeout=30)
-    monkeypatch.setenv("MODEL_MANAGER_URL", json.loads((state / "service.json").read_text())["url"])
-    until_sync(lambda: run("health").code == 0)
-    with subprocess.Popen([*PROGRAM, "events"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as follower:
-        assert follower.stdout and follower.stderr
-        run("catalog", "refresh")
-        until_sync(lambda: run("weights", "install", "demo", "--no-wait").code == 0)
-        assert follower.stdout.readline() != b""
-        program.kill()
-        program.wait(10)
-        assert b"Trying again." in follower.stderr.readline()
-        follower.send_signal(signal.SIGINT)
-        assert follower.wait(10) == 130
+    with running([*PROGRAM, "serve", "--server-port", "0"], stderr=subprocess.DEVNULL) as program:
+        until_sync(lambda: (state / "service.json").exists() or program.poll() is not None, timeout=30)
+        monkeypatch.setenv("MODEL_MANAGER_URL", json.loads((state / "service.json").read_text())["url"])
+        until_sync(lambda: run("health").code == 0)
+        with running([*PROGRAM, "events"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as follower:
+            assert follower.stdout and follower.stderr
+            run("catalog", "refresh")
+            until_sync(lambda: run("weights", "install", "demo", "--no-wait").code == 0)
+            assert follower.stdout.readline() != b""
+            program.kill()
+            program.wait(10)
+            assert b"Trying again." in follower.stderr.readline()
+            follower.send_signal(signal.SIGINT)
+            assert follower.wait(10) == 130
     code, _, err = run("status")
     assert code == 3
     assert "does not answer" in err
@@ -273,9 +277,11 @@ def test_a_service_that_was_killed(state: Path, run: Run, monkeypatch: pytest.Mo
 
 def test_serve_ends_on_term(state: Path, tmp_path: Path) -> None:
     said = tmp_path / "log"
-    with said.open("w") as log:
-        program = subprocess.Popen([*PROGRAM, "serve", "--server-port", "0"], stdout=log, stderr=log)
-    until_sync(lambda: "listens on" in said.read_text() or program.poll() is not None, timeout=30)
-    program.terminate()
-    assert program.wait(30) == 0
+    with (
+        said.open("w") as log,
+        running([*PROGRAM, "serve", "--server-port", "0"], stdout=log, stderr=log) as program,
+    ):
+        until_sync(lambda: "listens on" in said.read_text() or program.poll() is not None, timeout=30)
+        program.terminate()
+        assert program.wait(30) == 0
     assert "Traceback" not in said.read_text()

@@ -14,6 +14,7 @@ from model_manager.cli import exit_codes
 from model_manager.cli.program import EPILOG
 from tests.cli.conftest import Run
 from tests.cli.service import Reply, Service, problem
+from tests.programs import running
 from tests.waiting import until_sync
 
 CODES = {name: value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
@@ -61,7 +62,7 @@ def time_is_over(run: Run, service: Service) -> int:
 def interrupted(run: Run, service: Service) -> int:
     service.on("GET", "/jobs/a", {"id": "a", "type": "weight_install", "key": "a", "status": "running"})
     command = [sys.executable, "-m", "model_manager", "jobs", "wait", "a", "--url", service.url]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as program:
+    with running(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as program:
         until_sync(lambda: service.asked)
         program.send_signal(signal.SIGINT)
         return program.wait(10)

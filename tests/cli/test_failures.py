@@ -14,6 +14,7 @@ from model_manager.client import ApiError, NotReachable
 from model_manager.errors import Conflict, NotFound, SettingsError
 from tests.cli.conftest import Run
 from tests.cli.service import Reply, Service, problem
+from tests.programs import running
 
 
 @pytest.mark.parametrize(
@@ -214,7 +215,7 @@ def test_a_reader_that_has_seen_enough(service: Service) -> None:
     nothing_is_there(service)
     service.on("GET", "/models", [{"id": f"m{i}", "displayName": "x" * 200} for i in range(5000)])
     command = [sys.executable, "-m", "model_manager", "models", "--url", service.url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
         assert program.stdout and program.stderr
         program.stdout.readline()
         program.stdout.close()

@@ -14,6 +14,7 @@ from model_manager.cli import output
 from model_manager.cli.output import ago, human_seconds, human_size
 from tests.cli.conftest import Run
 from tests.cli.service import Reply, Service
+from tests.programs import running
 from tests.waiting import until_sync
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -299,7 +300,7 @@ def test_events_resume_where_they_broke_off(service: Service) -> None:
     event = b'id: 7\ndata: {"id":"7","event":"e","subject":"s","actor":"a","createdAt":"t"}\n\n'
     service.on("GET", "/events", Reply(iter([b"id: 6\n\n", event]), content_type="text/event-stream"))
     command = [sys.executable, "-m", "model_manager", "events", "--url", service.url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as follower:
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as follower:
         assert follower.stdout
         assert follower.stdout.readline() == "t  e  s\n"
         until_sync(lambda: len(service.asked) == 2)

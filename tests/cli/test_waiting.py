@@ -19,6 +19,7 @@ from model_manager.client.types import Activation, JobProgress, JobView
 from tests.cli.answers import complete, told
 from tests.cli.conftest import Run
 from tests.cli.service import Asked, Reply, Service
+from tests.programs import running
 from tests.waiting import until_sync
 
 
@@ -254,7 +255,7 @@ def test_ctrl_c_leaves_the_work_to_the_service(service: Service, tmp_path: Path)
     service.on("POST", "/models/activate", ACCEPTED)
     service.on("GET", "/activations/a1", activation("starting"))
     command = [sys.executable, "-m", "model_manager", "activate", "demo", "--url", service.url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
         until_sync(lambda: "GET /activations/a1" in service.paths())
         program.send_signal(signal.SIGINT)
         out, err = program.communicate(timeout=10)
@@ -273,9 +274,7 @@ def test_a_terminal_gets_a_bar(service: Service) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "model_manager", "jobs", "wait", "j1", "--url", service.url]
     environ = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environ
-    ) as program:
+    with running(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environ) as program:
         os.close(theirs)
         shown = b""
         try:

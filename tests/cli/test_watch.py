@@ -14,6 +14,7 @@ import pytest
 
 from model_manager.cli.watching import IDLE
 from tests.cli.service import Asked, Reply, Service, problem
+from tests.programs import running
 from tests.waiting import until_sync
 
 EVENT = b'id: 7\ndata: {"id":"7","event":"e","subject":"s","actor":"a","createdAt":"t"}\n\n'
@@ -27,7 +28,7 @@ def jobs(*ids: str) -> dict[str, object]:
 def watching(service: Service, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """The program in a pipe; it must end by Ctrl-C, with the code that says so."""
     command = [sys.executable, "-m", "model_manager", *arguments, "--watch", "--url", service.url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+    with running(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
         yield program
         program.send_signal(signal.SIGINT)
         assert program.wait(10) == 130
@@ -101,7 +102,7 @@ def test_a_terminal_is_cleared_before(service: Service) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "model_manager", "jobs", "--watch", "--url", service.url]
     environ = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(
+    with running(
         command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env=environ, start_new_session=True
     ) as program:
         os.close(theirs)

@@ -11,6 +11,7 @@ from model_manager.jobs.job import Job
 from model_manager.jobs.queue import Jobs
 from model_manager.state.database import Database
 from tests.jobs.test_runner import alive
+from tests.programs import running
 from tests.waiting import until_sync
 
 
@@ -19,11 +20,8 @@ def service(folder: Path) -> Iterator[int]:
     """The pid of the worker of a running service, which is killed at the end."""
     pid_file = folder / "worker.pid"
     pid_file.unlink(missing_ok=True)
-    with subprocess.Popen([sys.executable, "-m", "tests.jobs.service", str(folder)]) as process:
-        try:
-            yield int(until_sync(lambda: pid_file.exists() and pid_file.read_text()))
-        finally:
-            process.kill()
+    with running([sys.executable, "-m", "tests.jobs.service", str(folder)]):
+        yield int(until_sync(lambda: pid_file.exists() and pid_file.read_text()))
 
 
 async def jobs_in(folder: Path) -> list[Job]:
@@ -71,7 +69,7 @@ async def test_a_cancel_survives_the_death_of_the_service(tmp_path: Path) -> Non
 
 def test_a_worker_whose_stdin_ends_exits_though_its_parent_lives(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.jobs.worker"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+    with running(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         assert process.stdin
         process.stdin.write(b'{"do": "wait"}\n')
         process.stdin.close()
