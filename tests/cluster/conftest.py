@@ -1,4 +1,4 @@
-"""One cluster for the whole run, one namespace for each test. `make test-cluster` runs these tests."""
+"""One cluster for the whole run, one namespace for each test; at its end, what it proved. `make test-cluster`."""
 
 import asyncio
 import re
@@ -9,6 +9,8 @@ import pytest
 from testcluster import Cluster, Namespace, build
 from testcluster.cluster import say
 
+from tests.cluster.proved import Claim, stood_on, told, words_of
+
 _failed = False
 
 
@@ -17,6 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith("tests/cluster/"):
             item.add_marker(pytest.mark.cluster)
+            item.user_properties.append(("claim", words_of(item)))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -25,6 +28,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     _failed = _failed or report.failed
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A test that failed in any part (its namespace, say) proved nothing."""
+    held: dict[tuple[str, str, str], bool] = {}
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            if words := dict(report.user_properties).get("claim"):
+                held[words] = held.get(words, True) and outcome == "passed"
+    if held:
+        terminalreporter.section(f"what this run proved, on {stood_on()}")
+        for line in told(Claim(*words, held=so) for words, so in held.items()):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

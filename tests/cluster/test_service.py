@@ -1,130 +1,165 @@
-"""The whole service on the real control plane: activate, chat, switch, fail and restore, lose the state, adopt."""
+"""The whole service on the real control plane: activate, chat, switch, lose the state, adopt, delete."""
 
-import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+import yaml
 from testcluster import Namespace
 
 from model_manager import commands
-from tests.cluster.test_platform import RIGHTS
-from tests.house import House, house_settings, open_house, runtime, write_catalog, write_runtimes
+from tests.cluster.ground import RUNTIME, SLOT, isvc_when, pod_when
+from tests.cluster.house import house, nothing_left, prepare, uids, with_gpu
 
-MODELS = {"good": "well", "other": "well", "bad": "crashing"}
-
-
-def of_image(document: dict[str, Any]) -> dict[str, Any]:
-    """The scripted server as an image, listening on its pod's address."""
-    container = document["spec"]["containers"][0]
-    del container["command"]
-    container["image"] = "test.invalid/model-server"
-    container["args"] = ["--host=$(POD_IP)", *container["args"][1:]]
-    container["env"] = [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
-    container["resources"] = {"limits": {"nvidia.com/gpu": "1"}}
-    return document
-
-
-@asynccontextmanager
-async def house(namespace: Namespace, folder: Path, state: str = "state") -> AsyncIterator[House]:
-    """A service outside of the cluster whose weights' folder is the claim."""
-    settings = house_settings(
-        folder, platform="kserve", kubeconfig=folder / "kubeconfig", namespace=namespace.name,
-        weights_path=namespace.cluster.nodes.volumes / namespace.name / "weights", weights_pvc_name="weights",
-        state_path=folder / state, activation_timeout=30.0, default_runtime="well",
-    )  # fmt: skip
-    async with open_house(settings) as opened:
-        yield opened
+CATALOG = Path(__file__).parents[2] / "examples" / "catalog"
 
 
 @pytest.fixture
 async def ground(namespace: Namespace, tmp_path: Path) -> Path:
-    runtimes = [of_image(runtime("well")), of_image(runtime("crashing", "exit:3"))]
-    write_runtimes(tmp_path / "runtimes", runtimes)
-    write_catalog(tmp_path / "catalog", MODELS)
-    for document in runtimes:
-        await namespace.apply(document)
-    await namespace.claim("weights")
-    shutil.copy(await namespace.account("model-manager", RIGHTS), tmp_path / "kubeconfig")
+    await prepare(namespace, tmp_path, {"good": "well", "other": "well"})
     return tmp_path
 
 
-async def pods(namespace: Namespace) -> list[str]:
-    return [pod["metadata"]["uid"] for pod in await namespace.pods()]
+async def test_the_demo_model_is_installed_activated_and_chatted_with_then_the_pirate_on_the_same_gpu(
+    namespace: Namespace, ground: Path
+) -> None:
+    """The product's own runtime and engine, and its catalog of examples."""
+    await namespace.apply(with_gpu(yaml.safe_load(RUNTIME.read_text())))
+    async with house(namespace, ground, catalog_root=CATALOG) as h:
+        for model, said in (("demo", "demo model"), ("demo-pirate", "pirate")):
+            status, activated = await h.call("POST", "/models/activate?wait=60", {"id": model})
+            assert status == 200, activated
+            ask = {"model": SLOT, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 60}
+            status, answer = await h.call("POST", "/v1/chat/completions", ask | {"temperature": 0})
+            assert status == 200
+            assert said in answer["choices"][0]["message"]["content"]
+            assert len(await namespace.pods()) == 1
 
 
-async def gone(namespace: Namespace, h: House) -> None:
-    """The garbage collector of a cluster that was just started looks for new kinds every 30 s only."""
-    await h.serves(None, timeout=60)
-
-    async def so() -> bool:
-        return await namespace.isvc() is None
-
-    await namespace.wait(so, 60)
-
-
-async def test_install_activate_chat_switch_and_deactivate(namespace: Namespace, ground: Path) -> None:
+async def test_a_deactivated_slot_leaves_nothing_on_the_cluster(namespace: Namespace, ground: Path) -> None:
     async with house(namespace, ground) as h:
         await h.active("good")
-        assert (await h.chat())[1]["model"] == "good"
-        await h.active("other")
-        assert (await h.chat())[1]["model"] == "other"
-        assert len(await namespace.pods()) == 1
         await commands.deactivate(h.parts, actor="test")
-        await gone(namespace, h)
-        assert await namespace.pods() == []
+        await nothing_left(namespace, h)
 
 
-@pytest.mark.parametrize(
-    ("failure", "code"),
-    [("image-pull", "image_missing"), ("crash", "ended"), ("oom:start", "out_of_memory")],
-)
-async def test_a_failed_switch_is_restored_with_its_cause(
-    namespace: Namespace, ground: Path, failure: str, code: str
+async def test_a_finalizer_that_holds_a_deletion_is_named_and_the_next_model_waits_for_it(
+    namespace: Namespace, ground: Path
 ) -> None:
     async with house(namespace, ground) as h:
         await h.active("good")
-        namespace.fail(failure, model_manager__model_id="other")
-        failed = await h.ended(await h.activate("other"), 60)
-        assert (failed.code, failed.reason.endswith(".")) == (code, True), failed.reason
-        await h.serves("good", timeout=40)
+        held = {"metadata": {"finalizers": ["example.org/held"]}}
+        await namespace.api.patch("inferenceservices", SLOT, held, namespace.name)
+        await commands.deactivate(h.parts, actor="test")
+        await isvc_when(namespace, lambda one: "deletionTimestamp" in one["metadata"])
+
+        async def named() -> bool:
+            trouble = (await h.parts.platform.observe(SLOT)).trouble
+            return trouble is not None and "held by example.org/held" in trouble.sentence
+
+        await namespace.wait(named)
+        activation = await h.activate("other")
+        await namespace.api.patch(
+            "inferenceservices", SLOT, {"metadata": {"finalizers": None}}, namespace.name
+        )
+        assert (await h.ended(activation)).result == "active"
+
+
+async def test_what_others_delete_is_made_again(namespace: Namespace, ground: Path) -> None:
+    async with house(namespace, ground) as h:
+        activation = await h.active("good")
+        before = await uids(namespace)
+        await namespace.api.delete("inferenceservices", SLOT, namespace.name)
+        await pod_when(namespace, lambda pod: pod["metadata"]["uid"] not in before)
+        await h.serves("good")
+        slot = await commands.get_slot(h.parts, SLOT)
+        assert slot.desired is not None
+        assert slot.desired.id == activation.id, "it is the same wish still"
+
+
+async def test_an_evicted_pod_is_replaced_and_served_again(namespace: Namespace, ground: Path) -> None:
+    async with house(namespace, ground) as h:
+        await h.active("good")
+        (pod,) = await namespace.pods()
+        note = {"metadata": {"annotations": {"test-node/fail": "evict"}}}
+        await namespace.api.patch("pods", pod["metadata"]["name"], note, namespace.name)
+        await pod_when(namespace, lambda one: one["metadata"]["uid"] != pod["metadata"]["uid"])
+        await h.serves("good")
         assert (await h.chat())[1]["model"] == "good"
+
+
+async def test_a_model_that_is_killed_for_memory_while_it_serves_is_told_and_served_again(
+    namespace: Namespace, ground: Path
+) -> None:
+    async with house(namespace, ground) as h:
+        await h.active("good")
+        namespace.fail("oom")
+
+        async def told() -> bool:
+            ends = [
+                event.data
+                for event in await h.parts.events.page(limit=1000)
+                if event.kind == "model_server_ended"
+            ]
+            return any(end["exitCode"] == 137 and "OOMKilled" in end["reason"] for end in ends)
+
+        await namespace.wait(told)
+        namespace.heal()
+        await h.serves("good")
+        assert (await h.chat())[1]["model"] == "good"
+
+
+async def test_requests_stop_while_a_pod_is_not_ready_and_come_again_with_it(
+    namespace: Namespace, ground: Path
+) -> None:
+    async with house(namespace, ground, switch_wait=0.0) as h:
+        await h.active("good")
+        before = await uids(namespace)
+        namespace.fail("never-ready")
+
+        async def closed() -> bool:
+            return (await commands.get_slot(h.parts, SLOT)).serving is None
+
+        await namespace.wait(closed)
+        assert (await h.chat())[0] == 503
+        namespace.heal()
+        await h.serves("good")
+        assert await uids(namespace) == before
 
 
 async def test_a_restart_and_a_lost_state_never_touch_the_pod(namespace: Namespace, ground: Path) -> None:
     async with house(namespace, ground) as h:
         activation = await h.active("good")
-        before = await pods(namespace)
+        before = await uids(namespace)
     async with house(namespace, ground) as h:
         await h.serves("good")
     async with house(namespace, ground, state="another") as h:
         await h.serves("good")
-        slot = await commands.get_slot(h.parts, "active-llm")
+        slot = await commands.get_slot(h.parts, SLOT)
         assert slot.desired is not None
         assert slot.desired.id == activation.id
-        assert await pods(namespace) == before
+        assert await uids(namespace) == before
         assert (await h.chat())[1]["model"] == "good"
 
 
-async def test_what_others_made_is_taken_over_by_command(namespace: Namespace, ground: Path) -> None:
+async def test_what_others_made_is_adopted_by_command_without_restarting_its_pod(
+    namespace: Namespace, ground: Path
+) -> None:
     async with house(namespace, ground) as h:
         await h.active("good")
         theirs = await commands.active_object(h.parts)
         assert theirs is not None
         await commands.deactivate(h.parts, actor="test")
-        await gone(namespace, h)
+        await nothing_left(namespace, h)
         for labels in (theirs["metadata"]["labels"], theirs["spec"]["predictor"]["labels"]):
             labels.pop("model-manager/activation")
         await namespace.apply(theirs, manager="kubectl")
         refused = await h.ended(await h.activate("good"))
         assert "was made by kubectl, not by this service" in refused.reason
-        before = await namespace.wait(lambda: pods(namespace))
-        status, adopted = await h.call("POST", "/slots/active-llm/adopt", {})
+        before = await namespace.wait(lambda: uids(namespace))
+        status, adopted = await h.call("POST", f"/slots/{SLOT}/adopt", {})
         assert (status, adopted["modelId"]) == (202, "good")
         await h.serves("good")
-        assert await pods(namespace) == before
+        assert await uids(namespace) == before
         await h.active("other")
         assert (await h.chat())[1]["model"] == "other"
 
@@ -133,15 +168,13 @@ async def test_drift_is_put_back_and_told(namespace: Namespace, ground: Path) ->
     async with house(namespace, ground) as h:
         await h.active("good")
         change = {"spec": {"predictor": {"model": {"args": ["--alias=good", "--x=1"]}}}}
-        await namespace.api.patch("inferenceservices", "active-llm", change, namespace.name)
+        await namespace.api.patch("inferenceservices", SLOT, change, namespace.name)
 
         async def told() -> bool:
             return any(event.kind == "object_drifted" for event in await h.parts.events.page(limit=1000))
 
-        async def back() -> bool:
-            found = await namespace.isvc()
-            return found is not None and "--x=1" not in found["spec"]["predictor"]["model"].get("args", [])
-
         await namespace.wait(told)
-        await namespace.wait(back)
+        await isvc_when(
+            namespace, lambda one: "--x=1" not in one["spec"]["predictor"]["model"].get("args", [])
+        )
         await h.serves("good")

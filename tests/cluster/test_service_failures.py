@@ -1,0 +1,127 @@
+"""A switch that fails on a cluster with one GPU: nothing is stopped for what can never start, the rest is restored."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testcluster import Namespace
+from testcluster.api import Object
+
+from tests.cluster.ground import SLOT
+from tests.cluster.house import house, prepare, uids, unscheduled
+
+GPU = {"nvidia.com/gpu": "1"}
+REFUSED: dict[str, dict[str, Any]] = {
+    "runtime-missing": {"runtime": "absent"},
+    "claim-missing": {"storageUri": "pvc://absent/x"},
+    "claim-unbound": {"storageUri": "pvc://unbound/x"},
+    "weights-missing": {"storageUri": "pvc://weights/absent"},
+    "secret-missing": {"env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "absent", "key": "k"}}}]},
+    "too-many-gpus": {"resources": {"limits": {"nvidia.com/gpu": "2"}}},
+    "node-missing": {"nodeSelector": {"kubernetes.io/hostname": "absent"}},
+}
+"""What can be known before the old model is stopped, and the entries that have it."""
+
+SAID = {
+    "runtime-missing": "absent", "claim-missing": "volume claim absent does not exist",
+    "claim-unbound": "volume claim unbound is not bound", "weights-missing": "no folder absent",
+    "secret-missing": "secret absent does not exist", "too-many-gpus": "nvidia.com/gpu",
+    "node-missing": "No node of the cluster could ever hold the model",
+}  # fmt: skip
+
+
+async def test_what_can_never_start_is_refused_with_its_cause_before_anything_is_stopped(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    await prepare(namespace, tmp_path, dict.fromkeys(("good", *REFUSED), "well"), **REFUSED)
+    await namespace.claim("unbound", bound=False)
+    async with house(namespace, tmp_path) as h:
+        await h.active("good")
+        before = await uids(namespace)
+        for model in REFUSED:
+            failed = await h.ended(await h.activate(model))
+            assert failed.result in ("failed", "restored")
+            assert SAID[model] in failed.reason
+            assert await uids(namespace) == before, f"{model}: what serves was stopped for it"
+            assert (await h.chat())[1]["model"] == "good"
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        ("image-pull", "image_missing"),
+        ("crash", "ended"),
+        ("oom:start", "out_of_memory"),
+        ("never-ready", "never_ready"),
+    ],
+)
+async def test_a_failed_switch_is_restored_with_its_cause(
+    namespace: Namespace, tmp_path: Path, failure: str, code: str
+) -> None:
+    await prepare(namespace, tmp_path, {"good": "well", "other": "well"})
+    async with house(namespace, tmp_path, activation_timeout=10.0) as h:
+        await h.active("good")
+        namespace.fail(failure, model_manager__model_id="other")
+        failed = await h.ended(await h.activate("other"), 60)
+        assert failed.code == code, failed.reason
+        assert failed.reason
+        await h.serves("good", timeout=40)
+        assert (await h.chat())[1]["model"] == "good"
+        assert len(await namespace.pods()) == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "uri", "code"),
+    [("init-crash", "hf://test/some", "fetch_failed"), ("", "hf://nobody/nothing", "source_missing")],
+    ids=["init-crash", "repository-missing"],
+)
+async def test_weights_that_kserve_cannot_fetch_are_restored_from_with_their_cause(
+    namespace: Namespace, tmp_path: Path, failure: str, uri: str, code: str
+) -> None:
+    hub = namespace.cluster.nodes.hub / "test" / "some"
+    hub.mkdir(parents=True, exist_ok=True)
+    await prepare(
+        namespace, tmp_path, {"good": "well", "other": "well"}, other={"storageUri": uri, "source": None}
+    )
+    async with house(namespace, tmp_path) as h:
+        await h.active("good")
+        if failure:
+            namespace.fail(failure, model_manager__model_id="other")
+        failed = await h.ended(await h.activate("other"), 60)
+        assert failed.code == code, failed.reason
+        await h.serves("good", timeout=40)
+
+
+async def test_a_gpu_that_another_pod_took_meanwhile_is_named_and_the_old_model_is_back_with_it(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    """It waits in front of the service's own pod, so the scheduler gives it the GPU as soon as the old model ends."""
+    await prepare(namespace, tmp_path, {"good": "well", "other": "well"})
+    async with house(namespace, tmp_path) as h:
+        await h.active("good")
+        await namespace.apply(TAKER)
+        await namespace.wait(lambda: unscheduled(namespace, "taker"))
+        failed = await h.ended(await h.activate("other"), 60)
+        assert failed.code == "gpu_missing", failed.reason
+        assert "nvidia.com/gpu" in failed.reason
+        await namespace.api.delete("pods", "taker", namespace.name, {"gracePeriodSeconds": 1})
+        await h.serves("good", timeout=40)
+        isvc = await namespace.isvc(SLOT)
+        assert isvc is not None
+
+
+TAKER: Object = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "taker"},
+    "spec": {
+        "containers": [
+            {
+                "name": "main",
+                "image": "test.invalid/model-server",
+                "command": ["sleep", "600"],
+                "resources": {"limits": GPU},
+            }
+        ]
+    },
+}
