@@ -1,4 +1,4 @@
-"""What the service shows and uses of a cluster: weights that KServe fetches, runtimes that only the cluster knows, drift."""
+"""What the service uses and shows of a cluster: weights that KServe fetches, its runtimes, its version, drift."""
 
 from pathlib import Path
 from typing import Any
@@ -7,8 +7,8 @@ import pytest
 from testcluster import Cluster, Namespace
 
 from tests.cluster.ground import SLOT
-from tests.cluster.house import house, prepare
-from tests.house import House, write_catalog
+from tests.cluster.house import house, of_image, prepare
+from tests.house import House, runtime, write_catalog
 
 
 @pytest.fixture
@@ -18,11 +18,9 @@ async def ground(namespace: Namespace, tmp_path: Path) -> Path:
 
 
 async def activation_of(h: House, model: str) -> dict[str, Any]:
-    status, answer = await h.call("POST", "/models/activate?wait=60", {"id": model})
-    if status == 200:
-        return dict(answer)
-    _, page = await h.call("GET", f"/activations?model={model}&limit=1")
-    return dict(page["activations"][0])
+    """As the API shows it, once it has ended."""
+    ended = await h.ended(await h.activate(model), 60)
+    return dict((await h.call("GET", f"/activations/{ended.id}"))[1])
 
 
 async def test_an_explicit_hf_uri_is_fetched_by_kserve_with_the_configured_secret_and_the_activation_says_so(
@@ -43,6 +41,47 @@ async def test_an_explicit_hf_uri_is_fetched_by_kserve_with_the_configured_secre
         assert (served["result"], served["fetchedBy"]) == ("active", "kserve"), served["reason"]
         (pod,) = await namespace.pods()
         assert [one["name"] for one in pod["spec"]["initContainers"]] == ["storage-initializer"]
+
+
+async def test_a_runtime_that_only_the_cluster_knows_is_used_with_its_own_command_line(
+    namespace: Namespace, ground: Path
+) -> None:
+    """By name it would be taken for vLLM's."""
+    theirs = of_image(runtime("scripted"))
+    await namespace.apply(theirs)
+    write_catalog(ground / "catalog", {"good": "well", "there": "scripted"}, there={"contextLength": 64})
+    async with house(namespace, ground) as h:
+        await namespace.wait(lambda: _knows(h, "scripted"))
+        await h.active("there")
+        applied = await namespace.isvc()
+        assert applied is not None
+        assert "--ctx-size" in str(applied["spec"]["predictor"]["model"]["args"])
+        await namespace.api.delete("servingruntimes", "scripted", namespace.name)
+
+        async def missed() -> bool:
+            trouble = (await h.parts.platform.observe(SLOT)).trouble
+            return trouble is not None and trouble.code == "runtime_missing"
+
+        await namespace.wait(missed)
+        assert (await h.chat())[1]["model"] == "there", "it goes on serving"
+
+
+async def _knows(h: House, name: str) -> bool:
+    return name in h.parts.platform.runtimes
+
+
+async def test_the_clusters_versions_and_modes_are_shown(
+    cluster: Cluster, namespace: Namespace, ground: Path
+) -> None:
+    """By its own account, which may read nothing of KServe's, and by one that may."""
+    for kubeconfig, said in ((ground / "kubeconfig", "0.20 or newer"), (cluster.kubeconfig, "0.20.0")):
+        async with house(namespace, ground, kubeconfig=kubeconfig) as h:
+            await h.active("good")
+            shown = (await h.call("GET", "/system/info"))[1]["cluster"]
+            assert shown == {
+                "kubernetes": "v1.34.4", "kserve": said, "defaultMode": "Standard", "modes": {SLOT: "Standard"},
+                "trouble": "",
+            }  # fmt: skip
 
 
 async def test_what_others_changed_is_in_the_slot_field_by_field(namespace: Namespace, ground: Path) -> None:

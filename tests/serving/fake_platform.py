@@ -7,13 +7,21 @@ say where the servers answer (`address`), end one (`crash`), and read what was a
 import asyncio
 from collections.abc import Callable, Mapping
 from itertools import count
+from typing import Any
 
 from msgspec import structs
 
 from model_manager.errors import Unprocessable
 from model_manager.serving.evidence import Evidence, Pod
 from model_manager.serving.findings import Finding
-from model_manager.serving.platform import ACTIVATION_LABEL, Difference, Instance, Manifest, Observed
+from model_manager.serving.platform import (
+    ACTIVATION_LABEL,
+    ClusterInfo,
+    Difference,
+    Instance,
+    Manifest,
+    Observed,
+)
 
 Address = Callable[[Manifest], tuple[str, str | None]]
 """A manifest's URL and bearer key."""
@@ -24,6 +32,7 @@ MAX_CRASHES = 3
 
 class FakePlatform:
     name = "fake"
+    runtimes: Mapping[str, dict[str, Any]] = {}
 
     def __init__(self, address: Address | None = None, behaviours: tuple[str, ...] = ()) -> None:
         self.asked: list[tuple[str, str]] = []
@@ -91,6 +100,9 @@ class FakePlatform:
             if running
             else ()
         )
+
+    async def cluster(self) -> ClusterInfo | None:
+        return None
 
     def on_change(self, callback: Callable[[str], None]) -> None:
         self._callbacks.append(callback)

@@ -88,8 +88,8 @@ async def build(settings: Settings, database: Database, token: str, token_path: 
     parts = Parts(
         version=__version__, started_at=time.time(), database=database, events=events, tokens=tokens, jobs=jobs,
         catalog=catalog, weights=store, platform=platform, targets=targets, loops=loops, metrics=metrics,
-        default_slot=settings.active_slot, render=renderer(settings, runtimes), forecaster=forecaster,
-        runtimes=runtimes, places=_places(settings), settings=shown(settings), webhook=webhook(settings),
+        default_slot=settings.active_slot, render=renderer(settings, platform.runtimes), forecaster=forecaster,
+        runtimes=platform.runtimes, places=_places(settings), settings=shown(settings), webhook=webhook(settings),
         problems=lambda: [*supervisor.problems(), *watchdog.problems()],
     )  # fmt: skip
     return Lifespan(parts, supervisor, watchdog, relay, runtimes, traces, catalog_path)
@@ -155,7 +155,7 @@ async def _platform(settings: Settings, store: WeightStore, relay: Relay, runtim
         from model_manager.serving.kserve.opening import open_platform  # here: one machine needs none of it
 
         return open_platform(
-            settings.kubeconfig, settings.namespace, claim=settings.weights_pvc_name,
+            settings.kubeconfig, settings.namespace, claim=settings.weights_pvc_name, runtimes=runtimes,
             weights_there=lambda folder: store.path(folder).is_dir(), through_service=settings.pod_access == "service",
             repair=settings.drift == "repair",
         )  # fmt: skip

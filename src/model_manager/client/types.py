@@ -238,6 +238,19 @@ class Check(Struct, rename="camel", kw_only=True):
     metadata: dict[str, Any] = {}
 
 
+class ClusterInfo(Struct, rename="camel", kw_only=True):
+    """Which cluster serves. `kserve` is its version, or what its admission shows of it (`0.16 to 0.19`).
+
+    `default_mode` is how it serves what asks for no mode, `modes` how it serves each InferenceService of a slot:
+    `Standard` or `Knative`. What is not known is ""; `trouble` says why."""
+
+    kubernetes: str = ""
+    kserve: str = ""
+    default_mode: str = ""
+    modes: dict[str, str] = {}
+    trouble: str = ""
+
+
 class Condition(Struct, rename="camel", kw_only=True):
     """One that an InferenceService or a pod has, as Kubernetes tells it."""
 
@@ -676,6 +689,7 @@ class SystemInfo(Struct, rename="camel", kw_only=True):
     recent_jobs: list[JobView]
     recent_history: list[HistoryEvent]
     problems: list[str]
+    cluster: ClusterInfo | None
 
 
 class Tested(Struct, rename="camel", kw_only=True):

@@ -24,7 +24,10 @@ REVISION_ANNOTATION = "model-manager/catalog-revision"
 HASH_ANNOTATION = "model-manager/entry-hash"
 SECRET_ANNOTATIONS = ("serving.kserve.io/secretName", "serving.kserve.io/storageSecretName")
 """What KServe's storage initializer finds its Secret by: the first as its charts configure it, the second as its
-manifests do. It takes `HF_TOKEN` of it and no other name; variables of the model do not reach the initializer."""
+manifests do. Variables of the model do not reach the initializer."""
+
+HUB_TOKEN = "HF_TOKEN"
+"""The only key of that Secret that the initializer takes for the hub."""
 
 _SLOT = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 

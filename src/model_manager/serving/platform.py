@@ -75,6 +75,20 @@ class Difference(Struct, frozen=True):
     by: str = ""
 
 
+class ClusterInfo(Struct, frozen=True, rename="camel"):
+    """Which cluster serves. `kserve` is its version, or what its admission shows of it (`0.16 to 0.19`).
+
+    `default_mode` is how it serves what asks for no mode, `modes` how it serves each InferenceService of a slot:
+    `Standard` or `Knative`. What is not known is ""; `trouble` says why.
+    """
+
+    kubernetes: str = ""
+    kserve: str = ""
+    default_mode: str = ""
+    modes: dict[str, str] = {}
+    trouble: str = ""
+
+
 class Observed(Struct, frozen=True):
     """What the platform holds under one slot's name: the applied object's activation and its instances.
 
@@ -95,6 +109,10 @@ class Platform(Protocol):
     """What a slot's loop asks of a platform. All verbs are idempotent and return without waiting for the effect."""
 
     name: str
+
+    @property
+    def runtimes(self) -> Mapping[str, dict[str, Any]]:
+        """The ServingRuntimes that a model can be served with here, by name, as far as they are known."""
 
     async def check(self, manifest: Manifest) -> None:
         """Raise a ModelManagerError with a sentence when this manifest can never run here; changes nothing."""
@@ -134,6 +152,9 @@ class Platform(Protocol):
 
     def problems(self) -> list[str]:
         """What it cannot do now, in sentences. What serves goes on serving."""
+
+    async def cluster(self) -> ClusterInfo | None:
+        """Which cluster serves; None on a single machine. Does not wait long, and raises nothing."""
 
     def on_change(self, callback: Callable[[str], None]) -> None:
         """Call back with a slot's name whenever what `observe` says of it may have changed."""

@@ -8,6 +8,7 @@ from msgspec import Struct
 from model_manager.commands import Parts
 from model_manager.events import timestamp
 from model_manager.http.routing import Route
+from model_manager.serving.platform import ClusterInfo
 from model_manager.web.history import HistoryEvent, history_event
 from model_manager.web.jobs import JobView, job_view
 from model_manager.web.weights import Usage, usage
@@ -67,6 +68,7 @@ class SystemInfo(Struct, rename="camel"):
     recent_jobs: list[JobView]
     recent_history: list[HistoryEvent]
     problems: list[str]
+    cluster: ClusterInfo | None
 
 
 async def system_info(parts: Parts) -> SystemInfo:
@@ -87,6 +89,7 @@ async def system_info(parts: Parts) -> SystemInfo:
         recent_jobs=[job_view(job) for job in jobs],
         recent_history=[history_event(event) for event in events],
         problems=[*parts.problems(), *parts.platform.problems()],
+        cluster=await parts.platform.cluster(),
     )
 
 

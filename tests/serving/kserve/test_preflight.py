@@ -7,6 +7,7 @@ import pytest
 
 from model_manager.errors import ModelManagerError, Unavailable
 from model_manager.serving.kserve.capacity import quantity
+from model_manager.serving.manifest import SECRET_ANNOTATIONS
 from model_manager.serving.platform import Manifest
 from tests.serving.ground import RUNTIMES, manifest
 from tests.serving.kserve.conftest import Connect
@@ -124,6 +125,18 @@ async def test_an_optional_secret_need_not_be_there(cluster: FakeApi, connect: C
 async def test_a_runtime_of_the_whole_cluster_counts(cluster: FakeApi, connect: Connect) -> None:
     cluster.store.put(("clusterservingruntimes", "", "shared"), RUNTIMES["well"])
     await connect().check(wanting("shared"))
+
+
+async def test_the_secret_for_the_hub_must_be_there_with_its_key(cluster: FakeApi, connect: Connect) -> None:
+    wanted = wanting(storageUri="hf://owner/name")
+    wanted["metadata"]["annotations"] = dict.fromkeys(SECRET_ANNOTATIONS, "hub")
+    with pytest.raises(ModelManagerError, match="The secret hub does not exist"):
+        await connect().check(wanted)
+    cluster.store.put(("secrets", "default", "hub"), {"data": {"token": "aGY="}})
+    with pytest.raises(ModelManagerError, match="The secret hub has no key HF_TOKEN"):
+        await connect().check(wanted)
+    cluster.store.put(("secrets", "default", "hub"), {"data": {"HF_TOKEN": "aGY="}})
+    await connect().check(wanted)
 
 
 async def test_a_taint_needs_a_toleration(cluster: FakeApi, connect: Connect) -> None:

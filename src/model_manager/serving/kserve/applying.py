@@ -171,7 +171,11 @@ def _identity(service: Object) -> Manifest:
 
 def mode_of(service: Object) -> str:
     """Standard or Knative, by the names of today; "" while KServe has not decided."""
-    said = mapping(service.get("status")).get("deploymentMode")
+    return mode_named(mapping(service.get("status")).get("deploymentMode"))
+
+
+def mode_named(said: object) -> str:
+    """A mode by its name of today, however old the KServe is that said it."""
     return {"RawDeployment": "Standard", "Serverless": "Knative"}.get(str(said), str(said or ""))
 
 

@@ -3,8 +3,9 @@
 import secrets
 import socket
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from model_manager.serving.kserve.api import Api
 from model_manager.serving.kserve.connection import connect
@@ -13,15 +14,17 @@ from model_manager.serving.kserve.lease import Lease
 from model_manager.serving.kserve.platform import KServePlatform
 from model_manager.serving.kserve.pods import SERVICE_LABEL, by_pod_ip
 from model_manager.serving.kserve.preflight import Preflight
+from model_manager.serving.runtime import ServingRuntime
 
 
 def open_platform(
     kubeconfig: Path | None, namespace: str, *, claim: str, weights_there: Callable[[str], bool],
-    through_service: bool = False, repair: bool = True,
+    runtimes: Mapping[str, ServingRuntime] = MappingProxyType({}), through_service: bool = False, repair: bool = True,
 ) -> KServePlatform:  # fmt: skip
     """A platform that watches already. Raises SettingsError where no cluster is configured; it need not answer yet.
 
-    `through_service`: models are reached by the name of KServe's Service, not by their pod's address.
+    `runtimes`: what is known of them where the cluster may not be asked. `through_service`:
+    models are reached by the name of KServe's Service, not by their pod's address.
     """
     api = Api(lambda: connect(kubeconfig), namespace)
 
@@ -31,7 +34,7 @@ def open_platform(
 
     platform = KServePlatform(
         api, Preflight(api, claim, weights_there), address=by_service if through_service else by_pod_ip,
-        repair=repair,
+        repair=repair, packaged=runtimes,
     )  # fmt: skip
     platform.start()
     return platform

@@ -8,13 +8,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+
+from msgspec import structs
 
 from model_manager.errors import Conflict, Forbidden, ModelManagerError, NotFound, Unavailable
 from model_manager.serving.evidence import Evidence
 from model_manager.serving.findings import Finding, of_error
-from model_manager.serving.kserve import diagnose, doctor, evidence, gpus, ownership
+from model_manager.serving.kserve import diagnose, doctor, evidence, gpus, ownership, versions
 from model_manager.serving.kserve.api import Api
-from model_manager.serving.kserve.applying import Applying, described_deletion
+from model_manager.serving.kserve.applying import Applying, described_deletion, mode_of
 from model_manager.serving.kserve.kinds import (
     EVENTS,
     INFERENCE_SERVICES,
@@ -40,16 +43,22 @@ from model_manager.serving.kserve.pods import (
     instances,
 )
 from model_manager.serving.kserve.preflight import Preflight
+from model_manager.serving.kserve.runtimes import WatchedRuntimes
 from model_manager.serving.platform import (
     ACTIVATION_LABEL,
+    ClusterInfo,
     Difference,
     Manifest,
     Observed,
     Trouble,
     is_adoption,
 )
+from model_manager.serving.runtime import ServingRuntime
 
 log = logging.getLogger(__name__)
+
+CLUSTER_KEPT, CLUSTER_WAIT = 300.0, 3.0
+"""Seconds that what is known of the cluster's versions is good for, and that it is waited for."""
 
 Run = Callable[[str, Callable[[], Awaitable[None]]], None]
 """Runs a task for ever, under a name."""
@@ -59,14 +68,16 @@ class KServePlatform:
     """Implements `Platform`. Belongs to one event loop; `start` begins its watches.
 
     `address` says where a pod's model server is reached. `repair`: what others change in our objects is put back as it
-    was; else it is shown alone.
+    was; else it is shown alone. `packaged`: runtimes as this package has them, for those that the cluster may not be
+    asked for.
     """
 
     name = "kserve"
 
     def __init__(
         self, api: Api, preflight: Preflight, *, address: Address = by_pod_ip, repair: bool = True,
-        watching: Watching = USUAL, clock: Callable[[], float] = time.monotonic,
+        packaged: Mapping[str, ServingRuntime] = MappingProxyType({}), watching: Watching = USUAL,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._api, self._preflight, self._address, self._clock = api, preflight, address, clock
         self._callbacks: list[Callable[[str], None]] = []
@@ -77,10 +88,12 @@ class KServePlatform:
         self._pods = Mirror(api, PODS, self._pod_changed, watching, {"labelSelector": SERVICE_LABEL})
         self._events = Mirror(api, EVENTS, self._event_changed, watching, {"fieldSelector": "type=Warning"})
         self._applying = Applying(api, self._services, self._pods, force=repair)
+        self.runtimes = WatchedRuntimes(api, packaged, self._runtime_changed, watching)
+        self._cluster: tuple[float, ClusterInfo] | None = None
 
     def start(self, run: Run | None = None) -> None:
         """Begin to watch; `run` keeps each watch going (by default as tasks of our own)."""
-        for mirror in (self._services, self._pods, self._events):
+        for mirror in (self._services, self._pods, self._events, *self.runtimes.mirrors):
             if run is not None:
                 run(f"the watch of {mirror.kind.plural}", mirror.run)
             else:
@@ -89,7 +102,8 @@ class KServePlatform:
     def problems(self) -> list[str]:
         """A sentence for each watch that does not go on now."""
         watches = (self._services, self._pods, self._events)
-        return [mirror.trouble.sentence for mirror in watches if mirror.trouble is not None]
+        told = [mirror.trouble.sentence for mirror in watches if mirror.trouble is not None]
+        return list(dict.fromkeys([*told, *self.runtimes.problems()]))
 
     # -- the port -----------------------------------------------------------------------------------------
 
@@ -189,6 +203,19 @@ class KServePlatform:
             (*self.problems(), *unknown),
         )
 
+    async def cluster(self) -> ClusterInfo | None:
+        now = self._clock()
+        if self._cluster is None or now - self._cluster[0] >= CLUSTER_KEPT:
+            try:
+                found = await asyncio.wait_for(versions.look(self._api), CLUSTER_WAIT)
+            except TimeoutError:
+                found = ClusterInfo(trouble="The Kubernetes API server did not answer in time.")
+            self._cluster = None if found.trouble else (now, found)
+        else:
+            found = self._cluster[1]
+        modes = {name_of(service): mode_of(service) for service in self._services.all()}
+        return structs.replace(found, modes={name: mode for name, mode in modes.items() if mode})
+
     def on_change(self, callback: Callable[[str], None]) -> None:
         self._callbacks.append(callback)
 
@@ -232,6 +259,8 @@ class KServePlatform:
             return Trouble("deleting", described_deletion(service))
         name = name_of(service)
         told = diagnose.find(service, self._pods_of(name), pods, self._events.all())
+        if told is None and (gone := self.runtimes.is_gone(service)):
+            told = diagnose.of_lost_runtime(gone), service
         if told is None:
             self._since.pop(name, None)
             return None
@@ -249,6 +278,14 @@ class KServePlatform:
 
     def _pod_changed(self, item: Object) -> None:
         self._changed(str(labels(item).get(SERVICE_LABEL)))
+
+    def _runtime_changed(self, item: Object) -> None:
+        """KServe starts the pods of a changed runtime again, and goes on with those of one that is gone."""
+        for service in self._services.all():
+            model = mapping(mapping(mapping(service.get("spec")).get("predictor")).get("model"))
+            if model.get("runtime") == name_of(item):
+                log.info("the serving runtime %s of the slot %s has changed", name_of(item), name_of(service))
+                self._changed(name_of(service))
 
     def _event_changed(self, item: Object) -> None:
         about = str(mapping(item.get("involvedObject")).get("name"))

@@ -26,6 +26,7 @@ from model_manager.serving.kserve.kinds import (
 )
 from model_manager.serving.kserve.lookup import Lookup
 from model_manager.serving.kserve.refusals import NoKind
+from model_manager.serving.manifest import HUB_TOKEN, SECRET_ANNOTATIONS
 from model_manager.serving.platform import Manifest
 from model_manager.serving.runtime import Container, assemble
 
@@ -120,7 +121,7 @@ class Preflight:
     async def _weights(self, manifest: Manifest, lookup: Lookup) -> list[Finding]:
         uri = str(manifest["spec"]["predictor"]["model"].get("storageUri", ""))
         if not uri.startswith("pvc://"):
-            return []
+            return await self._hub_token(manifest, lookup)
         claim, _, folder = uri.removeprefix("pvc://").partition("/")
         findings = [await self.bound(claim, lookup, "storage")]
         if claim == self.claim and folder and not self._weights_there(folder):
@@ -130,12 +131,29 @@ class Preflight:
             ))  # fmt: skip
         return findings
 
+    async def _hub_token(self, manifest: Manifest, lookup: Lookup) -> list[Finding]:
+        """KServe's initializer passes over a Secret without that key, and refuses the pod where there is none."""
+        secret = (manifest["metadata"].get("annotations") or {}).get(SECRET_ANNOTATIONS[0])
+        if not secret:
+            return []
+        existence, there = await self._read(SECRETS, str(secret), lookup)
+        if existence.status != "ok" or HUB_TOKEN in mapping(there.get("data")):
+            return [existence]
+        return [Finding(
+            existence.name, "fail",
+            f"The secret {secret} has no key {HUB_TOKEN}, which KServe's storage initializer needs.",
+            "Add the key, or name another one in MODEL_MANAGER_HUB_TOKEN_SECRET.",
+            f"kubectl -n {self._api.namespace} describe secret {secret}",
+        )]  # fmt: skip
+
     async def bound(self, claim: str, lookup: Lookup, name: str) -> Finding:
         """Whether a claim is there and has its volume."""
         existence, there = await self._read(CLAIMS, claim, lookup)
         phase = mapping(there.get("status")).get("phase")
-        if existence.status != "ok" or phase in (None, "Bound"):
+        if existence.status != "ok":
             return Finding(name, existence.status, existence.sentence, existence.hint, existence.command)
+        if phase in (None, "Bound"):
+            return Finding(name, "ok", f"The volume claim {claim} is bound to a volume.")
         describe = f"kubectl -n {self._api.namespace} describe pvc {claim}"
         said = f"The volume claim {claim} is not bound to a volume; it is {phase}."
         return Finding(name, "fail", said, f"See `{describe}`.", describe)

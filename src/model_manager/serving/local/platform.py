@@ -13,7 +13,7 @@ from model_manager.serving.local import leftovers, plan, ports
 from model_manager.serving.local.owner import STUCK_AFTER, Owner, Supervision, Surroundings
 from model_manager.serving.local_policy import LocalPolicy
 from model_manager.serving.memory import available_bytes
-from model_manager.serving.platform import Difference, Instance, Manifest, Observed
+from model_manager.serving.platform import ClusterInfo, Difference, Instance, Manifest, Observed
 from model_manager.serving.runtime import ServingRuntime
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class LocalPlatform:
         supervision: Supervision | None = None,
         free_port: Callable[[], int] = ports.free_port,
     ) -> None:
-        self._weights, self._runtimes = weights, runtimes
+        self._weights, self.runtimes = weights, runtimes
         self._policy = LocalPolicy(trust_remote_code=trust_remote_code)
         keep = supervision or Supervision(stop_grace=stop_grace)
         self._around = Surroundings(root, environment or {}, relay, keep, free_port)
@@ -127,6 +127,9 @@ class LocalPlatform:
             capacity=(Capacity("this machine", "memory", None, free),),
         )
 
+    async def cluster(self) -> ClusterInfo | None:
+        return None
+
     def on_change(self, callback: Callable[[str], None]) -> None:
         self._callbacks.append(callback)
 
@@ -141,7 +144,7 @@ class LocalPlatform:
             logger.error("slot %s: its process does not end, even when killed; it is left", closing[task])
 
     def _plan(self, manifest: Manifest) -> plan.Plan:
-        return plan.make(manifest, self._runtimes, self._weights, self._policy)
+        return plan.make(manifest, self.runtimes, self._weights, self._policy)
 
     def _changed(self, slot: str) -> None:
         for callback in self._callbacks:
