@@ -7,8 +7,9 @@ start it again by themselves.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
@@ -16,16 +17,20 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
-from model_manager.errors import ModelManagerError, NotFound, TooManyRequests, Unavailable
+from model_manager.errors import Forbidden, ModelManagerError, NotFound, TooManyRequests, Unavailable
 from model_manager.serving.kserve.kinds import PODS, Kind, Object, items, mapping, metadata
-from model_manager.serving.kserve.refusals import refusal
+from model_manager.serving.kserve.refusals import StaleVersion, refusal
 
 MANAGER = "model-manager"
 """Our name among the managers of an object's fields."""
 
-TRIES = 3
+TRIES, TRIES_OF_A_WRITE = 3, 5
 LONGEST_WAIT = 5.0
 """Seconds that a request waits before it is tried again, at most; longer ones are told to whoever asked."""
+
+SETTLING = 30.0
+"""Seconds after the API server was away in which its 403 is not final: one that starts answers before it has read
+its roles, and until then everything is forbidden (seen with Kubernetes 1.34)."""
 
 LONGEST_LINE = 16 << 20
 """Bytes of one watch event: an object may have 1.5 MB, and its managed fields as much again."""
@@ -44,9 +49,10 @@ class Api:
     authority may have been renewed.
     """
 
-    def __init__(self, connect: Open, namespace: str) -> None:
-        self._connect = connect
+    def __init__(self, connect: Open, namespace: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._connect, self._clock = connect, clock
         self._client = connect()
+        self._lost = float("-inf")
         self.namespace = namespace
 
     async def get(self, kind: Kind, name: str, namespace: str = "") -> Object:
@@ -140,14 +146,14 @@ class Api:
             "watch": "true", "resourceVersion": since, "timeoutSeconds": str(max(1, int(seconds))), **select
         }  # fmt: skip
         timeout = httpx2.Timeout(10.0, read=silence)
-        with _as_unavailable("watch", kind):
+        with self._noticing_loss("watch", kind):
             request = self._client.build_request(
                 "GET", kind.path(self.namespace), params=params, timeout=timeout
             )
             response = await self._client.send(request, stream=True)
             try:
                 if response.status_code >= 400:
-                    raise _refused(response, await response.aread(), "watch", kind, "")
+                    raise self._refused(response, await response.aread(), "watch", kind, "")
                 async with aclosing(_lines(response)) as lines:
                     async for line in lines:
                         yield line
@@ -169,13 +175,20 @@ class Api:
             ) from e
 
     async def _send(self, method: str, verb: str, kind: Kind, name: str = "", **more: Any) -> httpx2.Response:
-        """Every verb here may be repeated: an apply says the whole, a delete names its UID."""
-        for attempt in range(1, TRIES + 1):
+        """Every verb here may be repeated: an apply says the whole, a delete names its UID.
+
+        What others wrote in the same moment is kept: the server merges the repeated write with it.
+        """
+        for attempt in range(1, TRIES_OF_A_WRITE + 1):
             try:
                 return await self._once(method, verb, kind, name, **more)
             except (TooManyRequests, Unavailable) as busy:
                 wait = float(busy.data.get("retry_after", 0.1 * 2**attempt))
-                if attempt == TRIES or wait > LONGEST_WAIT:
+                if attempt >= TRIES or wait > LONGEST_WAIT:
+                    raise
+            except StaleVersion:
+                wait = 0.02 * 2**attempt
+                if attempt == TRIES_OF_A_WRITE:
                     raise
             await asyncio.sleep(wait * (1 + 0.2 * random.random()))  # not all at once
         raise AssertionError("unreachable")
@@ -187,52 +200,60 @@ class Api:
         path = path or kind.path(self.namespace, quote(name), subresource)
         body = None if content is None else msgspec.json.encode(content)
         headers = {"Content-Type": content_type} if body is not None else {}
+        client = self._client
         try:
-            with _as_unavailable(verb, kind):
-                response = await self._client.request(
+            with self._noticing_loss(verb, kind):
+                response = await client.request(
                     method, path, params=params, content=body, headers=headers
                 )
         except _Distrusted:
-            await self._reopen()
+            await self._reopen(client)
             raise
         if response.status_code >= 400:
-            raise _refused(response, response.content, verb, kind, name)
+            raise self._refused(response, response.content, verb, kind, name)
         return response
 
-    async def _reopen(self) -> None:
-        before, self._client = self._client, self._connect()
-        await before.aclose()
+    @contextmanager
+    def _noticing_loss(self, verb: str, kind: Kind) -> Iterator[None]:
+        """What httpx2 raises as our own error; the API server was not there then."""
+        doing = f"{verb} {kind.qualified}"
+        try:
+            yield
+        except httpx2.TimeoutException as error:
+            self._lost = self._clock()
+            raise Unavailable(
+                f"The Kubernetes API server did not answer in time when asked to {doing}.", _HINT
+            ) from error
+        except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
+            self._lost = self._clock()
+            cls = _Distrusted if "CERTIFICATE_VERIFY_FAILED" in str(error) else Unavailable
+            raise cls(
+                f"The Kubernetes API server cannot be reached: {str(error) or type(error).__name__}.", _HINT
+            ) from error
+
+    def _refused(
+        self, response: httpx2.Response, body: bytes, verb: str, kind: Kind, name: str
+    ) -> ModelManagerError:
+        error = refusal(response.status_code, body, response.headers.get("Retry-After"), verb, kind, name)
+        if isinstance(error, Forbidden) and self._clock() - self._lost < SETTLING:
+            return Unavailable(
+                f"The Kubernetes API server has just come back and does not know our rights yet: {error.sentence}",
+                _HINT, retry_after=1,
+            )  # fmt: skip
+        return error
+
+    async def _reopen(self, distrusting: httpx2.AsyncClient) -> None:
+        """With the authorities of now, unless another request has done so already."""
+        if self._client is distrusting:
+            self._client = self._connect()
+            await distrusting.aclose()
 
 
 class _Distrusted(Unavailable):
     """The server's certificate is not signed by the authority that we know."""
 
 
-class _as_unavailable:
-    """Turns what httpx2 raises into our own error."""
-
-    def __init__(self, verb: str, kind: Kind) -> None:
-        self._doing = f"{verb} {kind.qualified}"
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, httpx2.TimeoutException):
-            raise Unavailable(
-                f"The Kubernetes API server did not answer in time when asked to {self._doing}.", _HINT
-            ) from error
-        if isinstance(error, httpx2.HTTPError | httpx2.StreamError | OSError):
-            cls = _Distrusted if "CERTIFICATE_VERIFY_FAILED" in str(error) else Unavailable
-            raise cls(
-                f"The Kubernetes API server cannot be reached: {str(error) or type(error).__name__}.", _HINT
-            ) from error
-
-
 _HINT = "What runs goes on running; this is tried again."
-
-
-def _refused(response: httpx2.Response, body: bytes, verb: str, kind: Kind, name: str) -> ModelManagerError:
-    return refusal(response.status_code, body, response.headers.get("Retry-After"), verb, kind, name)
 
 
 async def _lines(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
