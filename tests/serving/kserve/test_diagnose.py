@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from model_manager.serving.kserve.diagnose import AT_ONCE, NEVER, of_pod, of_service
+from model_manager.serving.kserve.diagnose import AT_ONCE, NEVER, find, of_pod, of_service
 
 RUNNING: dict[str, Any] = {"state": {"running": {}}, "lastState": {}}
 
@@ -53,6 +53,8 @@ PODS = [
     ("resources_missing", unscheduled(f"{NODES}1 Insufficient memory."), "enough free memory: "),
     ("no_node", unscheduled(f"{NODES}1 node(s) didn't match Pod's node affinity/selector."), "No node has the labels"),
     ("no_node", unscheduled(f"{NODES}1 node(s) had untolerated taint {{gpu: true}}."), "reserved for others"),
+    ("nodes_unready", unscheduled(f"{NODES}1 node(s) had untolerated taint {{node.kubernetes.io/unreachable: }}."),
+     "not ready, or under pressure"),
     ("unschedulable", unscheduled("something new"), "No node can hold the pod: something new."),
     ("image_missing", pod(waiting("ErrImagePull", f"{PULL}not found")), "does not exist: failed to pull"),
     ("image_missing", pod(waiting("ImagePullBackOff", f"Back-off: ErrImagePull: {PULL}not found")), "does not exist"),
@@ -152,6 +154,18 @@ def test_what_only_events_tell(reason: str, code: str) -> None:
     assert found is not None
     assert (found.code, "Multi-Attach error for volume." in found.sentence) == (code, True)
     assert of_pod(pod(RUNNING), [event(reason, "Multi-Attach error")]) is None, "it was mounted in the end"
+
+
+def test_the_lost_node_is_the_cause_also_when_another_pod_waits_for_room() -> None:
+    conditions = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]
+    lost = pod(RUNNING, conditions=conditions) | {"metadata": {"uid": "1", "deletionTimestamp": "now"}}
+    waits = unscheduled(f"{NODES}1 Insufficient nvidia.com/gpu.") | {"metadata": {"uid": "2"}}
+    for mine, code in (([lost, waits], "node_lost"), ([waits], "gpu_missing")):
+        found = find({}, mine, mine, [])
+        assert found is not None
+        assert found[0].code == code
+    served = pod(RUNNING, conditions=[{"type": "Ready", "status": "True"}])
+    assert find({}, [lost, served], [lost, served], []) is None, "it runs elsewhere by now"
 
 
 def service(transition: str = "InvalidSpec", reason: str = "") -> dict[str, Any]:

@@ -58,6 +58,8 @@ SCHEDULING = (
         "No node has enough free {0}: {said}", _GPU),
     Row("no_node", r"didn't match Pod's node affinity/selector",
         "No node has the labels that the entry asks for: {said}", "Correct its `nodeSelector`, or label a node."),
+    Row("nodes_unready", r"untolerated taint.*\bnode\.kubernetes\.io/",
+        "The nodes that fit are not ready, or under pressure: {said}", "See `kubectl get nodes`."),
     Row("no_node", r"untolerated taint",
         "The nodes that fit are reserved for others: {said}", "Give the entry a matching toleration."),
     Row("unschedulable", r"", "No node can hold the pod: {said}", _GPU),
@@ -163,6 +165,10 @@ def find(
     living = [pod for pod in mine if not is_leaving(pod) and not has_ended(pod)]
     for pod in living or mine:
         if finding := of_pod(pod, about(pod, events)):
+            found = finding, pod
+    for pod in mine if found else ():
+        # It stays Terminating until its node is back, and the pod in its place finds no room.
+        if is_leaving(pod) and (finding := _lost(pod, about(pod, events))):
             found = finding, pod
     return found
 
