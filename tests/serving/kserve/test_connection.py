@@ -1,15 +1,21 @@
 """Who we are to the API server: a token that is replaced, and files that are not as they should be."""
 
+import asyncio
+import ssl
 from pathlib import Path
 
 import httpx2
 import pytest
+import trustme
 
 from model_manager.errors import SettingsError, Unauthorized
 from model_manager.serving.kserve.api import Api
 from model_manager.serving.kserve.connection import REREAD, TokenFile, connect
-from model_manager.serving.kserve.kinds import PODS
+from model_manager.serving.kserve.kinds import PODS, name_of
+from model_manager.serving.kserve.mirror import Mirror
+from tests.serving.kserve.conftest import QUICK
 from tests.serving.kserve.fake_api import FakeApi
+from tests.waiting import until
 
 KUBECONFIG = """
 apiVersion: v1
@@ -81,3 +87,43 @@ def test_a_file_that_is_no_kubeconfig_is_named(tmp_path: Path, text: str) -> Non
 def test_outside_of_a_cluster_that_is_said() -> None:
     with pytest.raises(SettingsError, match="no pod with a service account"):
         connect(None)
+
+
+async def test_a13_a_renewed_authority_is_read_again_by_requests_and_watches(tmp_path: Path) -> None:
+    """The API server comes back with a certificate of another authority, which the kubelet has written by then."""
+    trusted = tmp_path / "ca.crt"
+
+    def authority() -> ssl.SSLContext:
+        made, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made.issue_cert("127.0.0.1").configure_cert(context)
+        made.cert_pem.write_to_path(str(trusted))
+        return context
+
+    def client() -> httpx2.AsyncClient:
+        opened.append(trusted.read_bytes())
+        verify = ssl.create_default_context(cafile=str(trusted))
+        return httpx2.AsyncClient(base_url=server.url, verify=verify, trust_env=False)
+
+    opened: list[bytes] = []
+    server = FakeApi(authority())
+    await server.start()
+    server.store.put(("pods", "default", "one"), {})
+    api = Api(client, "default")
+    mirrors = [Mirror(api, PODS, lambda item: None, QUICK, {}) for _ in range(3)]
+    tasks = [asyncio.create_task(mirror.run()) for mirror in mirrors]
+    try:
+        await until(lambda: all(mirror.get("one") for mirror in mirrors))
+        await server.stop()
+        server.tls = authority()
+        await server.start()
+        server.store.put(("pods", "default", "two"), {})
+        assert name_of(await api.get(PODS, "two")) == "two"
+        await until(lambda: all(mirror.get("two") and mirror.trouble is None for mirror in mirrors))
+        assert len(set(opened)) == 2
+        assert len(opened) == 2, "once for all who met it"
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await api.aclose()
+        await server.stop()

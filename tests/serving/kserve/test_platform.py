@@ -10,7 +10,7 @@ from model_manager.serving.platform import ACTIVATION_LABEL, ADOPT_ANNOTATION, D
 from tests.serving import ground
 from tests.serving.ground import SLOT, manifest
 from tests.serving.kserve.conftest import Connect
-from tests.serving.kserve.fake_api import FakeApi, Fault
+from tests.serving.kserve.fake_api import Asked, FakeApi, Fault
 from tests.serving.kserve.fake_kserve import FakeKServe
 from tests.serving.kserve.fake_store import Key, Object
 from tests.waiting import until
@@ -41,6 +41,28 @@ async def test_a7_an_apply_whose_answer_was_lost_is_made_once(api: FakeApi, conn
     assert len(api.store.find("pods", "default")) == 1
 
 
+async def test_a5_a_write_that_met_another_is_made_again_and_keeps_what_the_other_wrote(
+    api: FakeApi, connect: Connect
+) -> None:
+    platform = connect()
+    await platform.apply(manifest(activation="a"))
+    await ground.ready(platform)
+
+    def overtaken(asked: Asked) -> bool:
+        if asked.verb != "patch":
+            return False
+        api.store.merge(KEY, {"metadata": {"labels": {"team": "theirs"}}}, "kubectl-label")
+        return True
+
+    said = "Operation cannot be fulfilled: the object has been modified; please apply your changes"
+    api.fail(409, "Conflict", said, match=overtaken, times=4)
+    await platform.apply(manifest(activation="b"))
+    assert api.store.get(KEY)["metadata"]["labels"] == {ACTIVATION_LABEL: "b", "team": "theirs"}
+    api.fail(409, "Conflict", said, match=lambda asked: asked.verb == "patch", times=5)
+    with pytest.raises(Conflict, match="was changed meanwhile"):
+        await platform.apply(manifest(activation="c"))
+
+
 async def test_a8_what_is_still_being_deleted_is_waited_for_by_name_of_its_finalizers(
     api: FakeApi, connect: Connect
 ) -> None:
@@ -57,6 +79,7 @@ async def test_a8_what_is_still_being_deleted_is_waited_for_by_name_of_its_final
     with pytest.raises(Unavailable, match=r"being deleted; held by .*example.com/backup"):
         await platform.apply(manifest(activation="b"))
     api.store.release(KEY, "example.com/backup")
+    await until(lambda: KEY not in api.store.objects)
     await ground.empty(platform)
     await platform.apply(manifest(activation="b"))
     assert (await ground.ready(platform)).activation == "b"
