@@ -18,6 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from model_manager.settings import load
 from tests.house import house_settings, open_house, runtime, write_catalog, write_runtimes
 
+pytestmark = pytest.mark.xdist_group("deploy")  # one worker: what its tests share is started once
+
 ROOT = Path(__file__).parent.parent
 DASHBOARD = json.loads((ROOT / "deploy/grafana/model-manager.json").read_text())
 RULES = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())["groups"][0]["rules"]

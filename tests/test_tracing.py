@@ -17,6 +17,8 @@ from model_manager.tracing import open_traces
 from tests.collector import Collector, attributes, collector
 from tests.house import House, house_settings, open_house, runtime, write_catalog, write_runtimes
 
+pytestmark = pytest.mark.xdist_group("tracing")  # one worker: what its tests share is started once
+
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 

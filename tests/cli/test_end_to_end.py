@@ -18,6 +18,8 @@ from tests.cli.conftest import Run
 from tests.programs import running
 from tests.waiting import until_sync
 
+pytestmark = pytest.mark.xdist_group("end_to_end")  # one worker: what its tests share is started once
+
 PROGRAM = [sys.executable, "-m", "model_manager"]
 
 

@@ -14,6 +14,8 @@ import pytest
 from tests.gateway.living import Living, living
 from tests.waiting import until, until_sync
 
+pytestmark = pytest.mark.xdist_group("sdks")  # one worker: what its tests share is started once
+
 HI: Any = [{"role": "user", "content": "What is a slot?"}]
 
 

@@ -212,8 +212,11 @@ def post(*headers: str, body: bytes = b"") -> bytes:
     ],
     ids=["one byte over", "1 TB announced", "negative", "not a number", "endless chunks"],
 )
-async def test_h1a_bodies_over_the_limit(client: Client, request_: bytes, status: int) -> None:
+async def test_h1a_bodies_over_the_limit(
+    client: Client, request_: bytes, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Answered without waiting for the rest, and the connection is closed on it."""
+    monkeypatch.setattr("model_manager.http.protocol.LINGER", 0.1)
     answer = await raw(client, request_)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.split(b" ", 2)[1] == b"%d" % status
