@@ -8,7 +8,8 @@ from tests.cluster.pairs import FOLDER, record
 
 
 async def test_kserve_makes_the_recorded_deployments(cluster: Cluster) -> None:
-    async with cluster.namespace("pairs") as namespace:  # KServe makes host names of this and of the pairs' names
+    # A short name: KServe makes host names of this and of the pairs' names.
+    async with cluster.namespace("pairs") as namespace:
         found = await record(namespace)
     assert sorted(found) == sorted(file.stem for file in FOLDER.glob("*.json"))
     for name, pair in found.items():
