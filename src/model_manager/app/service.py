@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from model_manager import __version__, logs
 from model_manager.app.assembly import build
 from model_manager.app.lifespan import Lifespan
-from model_manager.app.turn import HANDOVER_SECONDS, Stopped, Turn, own_turn
+from model_manager.app.turn import HANDOVER_SECONDS, REQUESTS_SECONDS, Stopped, Turn, own_turn
 from model_manager.commands import Parts
 from model_manager.http.tls import certificate
 from model_manager.listening import announced, listen, make_room, own_token, url_of
@@ -134,4 +134,4 @@ async def _end(service: RunningService, lifespan: Lifespan, turn: Turn | None, s
     if turn is None or not turn.is_over:
         await lifespan.aclose(settings.shutdown_timeout)
     else:
-        service.handed_over = await lifespan.aclose(HANDOVER_SECONDS, requests=HANDOVER_SECONDS / 2)
+        service.handed_over = await lifespan.aclose(HANDOVER_SECONDS, requests=REQUESTS_SECONDS)

@@ -23,8 +23,11 @@ from model_manager.state.lock import held_by
 if TYPE_CHECKING:
     from model_manager.serving.kserve.lease import Lease
 
-HANDOVER_SECONDS = 8.0
+HANDOVER_SECONDS = 7.0
 """For ending everything: whoever asked has the lease after 10 s, with the looks of both at it."""
+
+REQUESTS_SECONDS = 3.0
+"""The part of them that requests in flight may take."""
 
 
 class Stopped(Exception):
