@@ -7,7 +7,7 @@ import pytest
 from testcluster import Cluster, Namespace
 
 from tests.cluster.ground import SLOT
-from tests.cluster.house import house, of_image, prepare
+from tests.cluster.house import house, of_image, prepare, uids
 from tests.house import House, runtime, write_catalog
 
 
@@ -64,6 +64,27 @@ async def test_a_runtime_that_only_the_cluster_knows_is_used_with_its_own_comman
 
         await namespace.wait(missed)
         assert (await h.chat())[1]["model"] == "there", "it goes on serving"
+
+
+async def test_a_runtime_that_changes_has_its_pod_started_again_and_that_is_served(
+    namespace: Namespace, ground: Path
+) -> None:
+    """KServe does so; the activation stays the same."""
+    async with house(namespace, ground) as h:
+        activation = await h.active("good")
+        before = await uids(namespace)
+        changed = of_image(runtime("well"))
+        changed["spec"]["containers"][0]["env"].append({"name": "CHANGED", "value": "1"})
+        await namespace.apply(changed)
+
+        async def started_again() -> bool:
+            now = await uids(namespace)
+            return len(now) == 1 and now != before
+
+        await namespace.wait(started_again)
+        await h.serves("good", timeout=40)
+        assert (await h.chat())[1]["model"] == "good"
+        assert await uids(namespace, activation.id) == await uids(namespace)
 
 
 async def _knows(h: House, name: str) -> bool:
