@@ -165,6 +165,12 @@ def test_an_unknown_failure_says_so_and_shows_the_last_lines() -> None:
     assert found.sentence.endswith("two | three | ZeroDivisionError: division by zero")
 
 
+def test_how_it_ended_is_said_once_beside_its_last_lines_and_alone_without_them() -> None:
+    reason = "The model server ended with exit code 3. Its last words: bye"
+    assert reason not in of("bye", exit_code=3, reason=reason).sentence
+    assert reason in of(exit_code=3, reason=reason).sentence
+
+
 def test_a_flooded_log_does_not_flood_the_sentence() -> None:
     """P8"""
     assert len(of(*["x" * 1_000_000] * 5, exit_code=3).sentence) < 1000

@@ -82,7 +82,7 @@ SITUATIONS: list[tuple[str, Situation, str, str]] = [
     ("out_of_gpu_memory", Situation("s", ACTIVE, observed=seen(one(restarts=2, exit_code=1), trouble=PROBE),
                                     log=["torch.OutOfMemoryError: HIP out of memory."]), "GPU ran out of", "Lower"),
     ("ended", Situation("s", ACTIVE, observed=seen(one("exited", restarts=5, gave_up=True, exit_code=3)), log=["odd"]),
-     "for a reason not known here. Its last lines: odd It is not started again.", "Look at the whole log"),
+     "for a reason not known here. Its last lines: odd. It is not started again.", "Look at the whole log"),
     ("starting", Situation("s", ACTIVE, observed=seen(activation=None)), "It is not there any more", "Wait;"),
     ("verifying", Situation("s", ACTIVE, observed=seen(one(ready=True))), "asked for its name and a token", "Wait;"),
     ("unknown", Situation("s", ACTIVE, observed=seen(one()), log=["one", "", "two"]),

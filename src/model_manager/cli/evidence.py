@@ -32,7 +32,7 @@ def _pod(pod: "api.types.Pod") -> str:
         "ready" if pod.ready else "not ready",
         "leaving" if pod.leaving else "",
         f"on {pod.node}" if pod.node else "",
-        f"{pod.restarts} restarts" if pod.restarts else "",
+        output.count(pod.restarts, "restart") if pod.restarts else "",
         f"exit code {pod.exit_code}" if pod.exit_code is not None else "",
     )
     said = f"; {pod.message}" if pod.message else ""

@@ -230,6 +230,8 @@ def _unknown(exit_code: int | None, log_tail: Sequence[str], reason: str) -> Dia
     )
     shown = _shown(log_tail)
     said = f" Its last lines: {shown}" if shown else " It wrote nothing."
+    if shown and reason.startswith("The model server ended"):
+        reason = ""  # that was said already
     return Diagnosis(
         ENDED,
         f"{end}, for a reason not known here.{f' {reason}' if reason else ''}{said}",

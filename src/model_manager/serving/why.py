@@ -63,7 +63,7 @@ def _failed(now: Situation, failed: Row) -> Diagnosis:
     again = f"`model-manager slots set {now.slot} {failed.model_id}` tries it again."
     return Diagnosis(
         failed.code or UNKNOWN,
-        f"{failed.model_id} failed: {failed.reason or 'for a reason that was not recorded.'} {instead}",
+        f"{failed.model_id} failed: {_ended(failed.reason or 'for a reason that was not recorded')} {instead}",
         f"{failed.hint} {again}".strip(),
     )
 
@@ -139,10 +139,17 @@ def _of_end(now: Situation, row: Row, instance: Instance) -> Diagnosis:
         reason=instance.reason,
     )
     again = "It is not started again." if instance.gave_up else "It is started again."
-    return Diagnosis(found.code, f"{row.model_id} does not serve: {found.sentence} {again}", found.hint)
+    return Diagnosis(
+        found.code, f"{row.model_id} does not serve: {_ended(found.sentence)} {again}", found.hint
+    )
 
 
 def _unknown(now: Situation, sentence: str) -> Diagnosis:
     lines = [line.strip() for line in now.log if line.strip()][-3:]
     said = f" Its last lines: {' | '.join(lines)}" if lines else " It wrote nothing."
     return Diagnosis(UNKNOWN, sentence + said, "Look at the whole log: `model-manager logs`.")
+
+
+def _ended(sentence: str) -> str:
+    """With a full stop: one that quotes a log's last line has none."""
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
