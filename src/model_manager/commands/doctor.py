@@ -35,7 +35,7 @@ def _manifests(parts: Parts) -> tuple[dict[str, Manifest], list[Finding]]:
             manifests[model] = render_manifest(parts, item)
         except ModelManagerError as error:
             command = f"model-manager catalog check {shlex.quote(parts.places.catalog)}"
-            refused.append(Finding(f"model:{model}", "fail", error.sentence, error.hint, command))
+            refused.append(Finding(f"model:{model}", "warn", error.sentence, error.hint, command))
     return manifests, refused
 
 

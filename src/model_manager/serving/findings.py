@@ -32,16 +32,21 @@ def of_error(name: str, error: ModelManagerError, command: str = "") -> Finding:
 
 
 def gathered(of_models: Iterable[tuple[str, Finding]]) -> list[Finding]:
-    """What was found for many models, each thing once; what is not well names the models that need it."""
-    models: dict[Finding, list[str]] = {}
+    """What was found for many models, each thing once; what is not well names the models that need it.
+
+    What fails for some of them alone is a warning: the others can be served.
+    """
+    needing: dict[Finding, list[str]] = {}
     for model, finding in of_models:
-        models.setdefault(finding, []).append(model)
-    return [_told(finding, needing) for finding, needing in models.items()]
+        needing.setdefault(finding, []).append(model)
+    count = len({model for models in needing.values() for model in models})
+    return [_told(finding, models, of_all=len(models) == count) for finding, models in needing.items()]
 
 
-def _told(finding: Finding, models: list[str]) -> Finding:
+def _told(finding: Finding, models: list[str], *, of_all: bool) -> Finding:
     if finding.status == "ok":
         return finding
+    status = "warn" if finding.status == "fail" and not of_all else finding.status
     more = f" and {len(models) - SHOWN} more" if len(models) > SHOWN else ""
     needed = f"{finding.sentence} Needed by {', '.join(models[:SHOWN])}{more}."
-    return Finding(finding.name, finding.status, needed, finding.hint, finding.command)
+    return Finding(finding.name, status, needed, finding.hint, finding.command)
