@@ -143,7 +143,7 @@ async def test_why_after_a_failure_names_it_with_its_log_and_what_serves_instead
     failed = (await client.get("/activations?slot=second&model=broken")).json()["activations"][0]
     found = (await client.get("/slots/second/why")).json()
     assert (found["code"], found["activation"]) == (failed["code"], failed["id"])
-    assert found["cause"].startswith(f"broken failed: {failed['reason']} ")
+    assert found["cause"].startswith(f"broken failed: {failed['reason']}. ")
     assert found["next"] == f"{failed['hint']} `model-manager slots set second broken` tries it again."
     assert found["log"] == failed["logTail"]
     assert [pod["exitCode"] for pod in found["evidence"]["pods"]] == [3], "as it was seen when it failed"
