@@ -17,7 +17,7 @@ from model_manager.weights.installed import read_manifest
 
 folder = Path(sys.argv[1])
 entry = b'{"id": "a", "source": {"uri": "file:x", "files": [{"path": "a"}]}, "env": [{"name": "A", "value": "b"}]}'
-columns = {"entry": entry, "manifest": "{}", "log_tail": "[]"}
+columns = {"entry": entry, "manifest": "{}", "log_tail": "[]", "evidence": "{}"}
 row = [columns.get(name) for name in ledger._FIELDS]
 work = {
     "entries": [lambda: parse(entry, "models/a.json"), lambda: ledger._row(row)],

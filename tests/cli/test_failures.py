@@ -107,7 +107,7 @@ def test_a_connection_that_breaks_off(run: Run) -> None:
             connection.recv(1000)
             connection.close()
 
-        thread = Thread(target=hang_up)
+        thread = Thread(target=hang_up, daemon=True)
         thread.start()
         code, _, err = run("jobs", "--url", f"http://127.0.0.1:{listener.getsockname()[1]}")
         thread.join()

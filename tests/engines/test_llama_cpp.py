@@ -29,7 +29,7 @@ class Engine(NamedTuple):
     port: int
 
     def ask(self, method: str, path: str, body: Any = None, key: str | None = KEY, **headers: str) -> Any:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         if key:
             headers["Authorization"] = f"Bearer {key}"
         data = None if body is None else json.dumps(body)

@@ -75,7 +75,7 @@ def living(folder: Path) -> Iterator[Living]:
                 raise
             opened.set_exception(error)
 
-    thread = Thread(target=main)
+    thread = Thread(target=main, daemon=True)
     thread.start()
     service = opened.result(60)
     try:

@@ -210,7 +210,7 @@ class Transferring:
             except BaseException as error:
                 self.error = error
 
-        self.thread = threading.Thread(target=run)
+        self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
 
     def ended(self, timeout: float) -> bool:
