@@ -43,8 +43,8 @@ def _weights(activation: "api.types.Activation") -> str | None:
 FACTS: records.Told = (
     ("activation", "id"), ("model", "model_id"), ("slot", "slot"), ("state", state_of), ("reason", "reason"),
     ("hint", "hint"), ("exit status", "exit_code"), ("catalog", "revision"),
-    ("weights", _weights), ("job", "job_id"), ("restored by", "restored_by"), ("asked by", "actor"), ("created", "created_at"),
-    ("ended", "ended_at"),
+    ("weights", _weights), ("job", "job_id"), ("restored by", "restored_by"), ("asked by", "actor"),
+    ("created", "created_at"), ("ended", "ended_at"),
 )  # fmt: skip
 
 

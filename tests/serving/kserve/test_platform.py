@@ -266,6 +266,27 @@ async def test_g1_ready_of_the_service_is_not_believed(
     assert [(one.state, one.ready) for one in seen.instances] == [("starting", False)]
 
 
+async def test_g2_a_crash_loop_under_a_ready_service_is_told_from_its_pod(
+    api: FakeApi, kserve: FakeKServe, connect: Connect
+) -> None:
+    platform = connect()
+    await platform.apply(manifest())
+    await ground.ready(platform)
+    ended = {"exitCode": 3, "reason": "Error", "message": "no such model"}
+    kserve.change_pod(
+        kserve.pods(SLOT)[0],
+        containerStatuses=[{
+            "name": "kserve-container", "ready": False, "restartCount": 2,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": ended},
+        }],
+    )  # fmt: skip
+    seen = await ground.observed_when(platform, lambda seen: seen.instances[0].state == "exited")
+    assert api.store.get(KEY)["status"]["conditions"] == [{"type": "Ready", "status": "True"}]
+    (instance,) = seen.instances
+    assert (instance.ready, instance.restarts, instance.gave_up) == (False, 3, True)
+    assert instance.reason == "The model server ended with exit code 3. Its last words: no such model"
+
+
 async def test_g5_a_pod_that_leaves_is_there_and_not_ready(connect: Connect) -> None:
     platform = connect()
     await platform.apply(manifest("slow-to-stop", activation="a"))

@@ -69,7 +69,8 @@ IMAGE = (
     Row("image_missing", r"(?i)not found|manifest unknown|does not exist",
         "The runtime's image does not exist: {said}", "Correct the image in the ServingRuntime.", SOON),
     Row("image_denied", r"(?i)unauthorized|denied|authentication required|401|403",
-        "The registry refuses the runtime's image: {said}", "Give the ServingRuntime `imagePullSecrets` that may.", SOON),
+        "The registry refuses the runtime's image: {said}",
+        "Give the ServingRuntime `imagePullSecrets` that may.", SOON),
     Row("image_pull", r"", "The runtime's image cannot be pulled: {said}",
         "Check the image's name and the way from the node to its registry."),
 )  # fmt: skip
