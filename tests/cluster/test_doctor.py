@@ -53,6 +53,7 @@ async def test_a_cluster_where_all_is_well_but_what_may_not_be_read(
     assert {one.status for one in found.values()} == {"ok"}, found
     assert found["kubernetes"].sentence.startswith("Kubernetes v1.")
     assert found["crd:inferenceservices.serving.kserve.io"].sentence.endswith("in version v1beta1.")
+    assert found["kserve"].sentence == "KServe 0.20 or newer serves in Standard mode where none is asked for."
     assert "nvidia.com/gpu on " in found["gpus"].sentence
     print("\n".join(f"{one.status} {one.name}: {one.sentence}" for one in found.values()))
 

@@ -34,6 +34,7 @@ async def test_a_cluster_where_all_is_well(cluster: FakeApi, connect: Connect) -
     found = await examined(connect)
     assert {finding.status for finding in found.values()} == {"ok"}, found
     assert found["kubernetes"].sentence == "Kubernetes v1.34.4 answers."
+    assert found["kserve"].sentence.startswith("KServe 0.")
     assert found["gpus"].sentence == "GPUs can be had: 1 nvidia.com/gpu on gpu-1."
     assert "well" in found["runtimes"].sentence
     assert found["knative"].sentence == "Knative is not installed; nothing here needs it."
@@ -119,6 +120,14 @@ async def test_what_may_not_be_read_is_unknown(cluster: FakeApi, connect: Connec
     for name in ("knative", "claim:some-claim", "gpus", "storage", "gpu-capacity"):
         assert (found[name].status, bool(found[name].hint)) == ("unknown", True), found[name]
     assert found["runtime"].status == "ok"
+
+
+async def test_an_admission_that_does_not_answer(cluster: FakeApi, connect: Connect) -> None:
+    message = 'failed calling webhook "inferenceservice.kserve-webhook-server.defaulter": connection refused'
+    cluster.fail(500, "InternalError", message, match=lambda asked: asked.verb == "patch", times=9)
+    found = (await examined(connect, {}))["kserve"]
+    assert (found.status, found.command) == ("warn", "kubectl -n kserve get pods")
+    assert "A webhook of the cluster does not answer" in found.sentence
 
 
 async def test_a_claim_without_a_volume(cluster: FakeApi, connect: Connect) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from model_manager.errors import ModelManagerError
 from model_manager.serving.findings import Finding, gathered, of_error
-from model_manager.serving.kserve import installed, rights
+from model_manager.serving.kserve import installed, rights, versions
 from model_manager.serving.kserve.api import Api
 from model_manager.serving.kserve.capacity import quantity
 from model_manager.serving.kserve.kinds import CLUSTER_RUNTIMES, NODES, RUNTIMES, mapping, name_of
@@ -26,6 +26,7 @@ async def examine(api: Api, preflight: Preflight, manifests: Mapping[str, Manife
             "kubernetes", "ok", f"Kubernetes {version.get('gitVersion', 'of an unknown version')} answers."
         ),
         *await installed.kinds(api),
+        await _kserve(api),
         await installed.knative(api),
         *await rights.review(api),
         *await _claim(preflight, lookup),
@@ -33,6 +34,19 @@ async def examine(api: Api, preflight: Preflight, manifests: Mapping[str, Manife
         await _gpus(lookup),
         *await _models(preflight, lookup, manifests),
     ]
+
+
+async def _kserve(api: Api) -> Finding:
+    """Its version and mode, as its admission shows them; while that does not answer, nothing can be applied."""
+    seen = await versions.look(api)
+    if seen.trouble:
+        hint, command = (
+            "Look at KServe's controller, whose webhooks were asked.",
+            "kubectl -n kserve get pods",
+        )
+        return Finding("kserve", "warn", f"KServe's admission cannot be asked: {seen.trouble}", hint, command)
+    said = f"KServe {seen.kserve} serves in {seen.default_mode} mode where none is asked for."
+    return Finding("kserve", "ok", said)
 
 
 async def _claim(preflight: Preflight, lookup: Lookup) -> list[Finding]:
