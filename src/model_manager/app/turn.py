@@ -19,6 +19,7 @@ from model_manager.settings import Settings
 from model_manager.state.database import Database
 from model_manager.state.fence import Fenced
 from model_manager.state.lock import held_by
+from model_manager.state.opening import refuse_newer
 
 if TYPE_CHECKING:
     from model_manager.serving.kserve.lease import Lease
@@ -69,11 +70,13 @@ async def own_turn(
 ) -> AsyncIterator[Turn]:  # fmt: skip
     """Wait for the lease, answering on `listener` meanwhile; give it back when the block ends.
 
-    Raises Stopped when `told` to stop before. A newcomer asks for the lease.
+    Raises Stopped when `told` to stop before, and StateError when a newer version has the state open. A newcomer asks
+    for the lease.
     """
     from model_manager.serving.kserve.opening import open_lease  # here: one machine needs none of it
 
     state = settings.state_path
+    await asyncio.to_thread(refuse_newer, state)  # whoever works must not stop for one that cannot
     lease = open_lease(
         settings.kubeconfig, settings.namespace, settings.active_slot,
         state=str(state), state_in_use=lambda: held_by(state) is not None,

@@ -1,5 +1,6 @@
 """From a folder to a state file to work with: checked, set aside if damaged, made if missing, migrated."""
 
+import contextlib
 import logging
 import os
 import sqlite3
@@ -77,6 +78,21 @@ def damage_of(path: Path, known: int, whole: bool) -> str:
         )
     migrations.refuse_newer(path, version, known)
     return "its schema number is lost" if version == 0 else ""
+
+
+def refuse_newer(folder: Path) -> None:
+    """Raise StateError when a newer version wrote the state that another service has open now."""
+    path = folder / "state.db"
+    if not wal_of(
+        path
+    ).exists():  # nobody has it open; and looking would make one, which `ready_file` asks for
+        return
+    try:
+        with contextlib.closing(connect_reader(path)) as connection:
+            version = migrations.schema_version(connection)
+    except sqlite3.Error:
+        return  # whoever opens it will say what is wrong with it
+    migrations.refuse_newer(path, version, migrations.packaged()[-1].version)
 
 
 def suspect(path: Path) -> None:

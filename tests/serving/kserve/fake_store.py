@@ -49,9 +49,7 @@ class Store:
 
     def find(self, plural: str, namespace: str = "") -> list[Object]:
         """Without a namespace: of all of them, or of a kind that has none."""
-        return [
-            item for key, item in self.objects.items() if key[0] == plural and namespace in ("", key[1])
-        ]
+        return [item for key, item in self.objects.items() if key[0] == plural and namespace in ("", key[1])]
 
     def put(self, key: Key, item: Object, *, manager: str = "", dry_run: bool = False) -> Object:
         """Create or replace as it is; the store's own fields are kept."""
@@ -76,7 +74,9 @@ class Store:
     def create(self, key: Key, item: Object) -> Object:
         """As it is, where there is none of this name."""
         if key in self.objects:
-            raise Refusal(409, "AlreadyExists", f'{key[0]} "{key[2]}" already exists', name=key[2], kind=key[0])
+            raise Refusal(
+                409, "AlreadyExists", f'{key[0]} "{key[2]}" already exists', name=key[2], kind=key[0]
+            )
         return self.put(key, item)
 
     def apply(self, key: Key, item: Object, manager: str, *, force: bool, dry_run: bool) -> Object:

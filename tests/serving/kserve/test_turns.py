@@ -1,6 +1,8 @@
 """Two services on one volume and one namespace, as processes of their own, against the fake API server."""
 
+import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -96,6 +98,22 @@ async def test_who_is_told_to_stop_while_it_waits_just_ends(api: FakeApi, start:
     await until(lambda: waiting.answers("/healthz", 200))
     assert await waiting.ends() == 0
     assert holder(api) == "another"
+
+
+async def test_one_that_cannot_open_the_state_asks_nobody_for_it(
+    api: FakeApi, start: Start, tmp_path: Path
+) -> None:
+    """As when an older version is rolled out again."""
+    api.store.put(KEY, {"spec": {"holderIdentity": "another", "leaseTransitions": 6, "renewTime": "then"}})
+    (tmp_path / "state").mkdir()
+    newer = sqlite3.connect(tmp_path / "state" / "state.db")
+    newer.execute("PRAGMA journal_mode = WAL")
+    newer.execute("PRAGMA user_version = 99")
+    old = await start("old")
+    assert await asyncio.wait_for(old.process.wait(), 20) != 0
+    assert "has schema 99, written by a newer version" in (tmp_path / "old.log").read_text()
+    assert seen_in(api.store.get(KEY)).asked_by == ""
+    newer.close()
 
 
 async def test_without_the_right_to_the_lease_it_is_not_ready_and_says_why(
