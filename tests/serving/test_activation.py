@@ -9,6 +9,7 @@ OLD = Instance(name="p0", activation="old", state="running", ready=True)
 OLD_STOPPING = Instance(name="p0", activation="old", state="stopping", ready=True)
 STARTING = Instance(name="p1", activation="new", state="starting")
 READY = Instance(name="p1", activation="new", state="running", ready=True)
+UNREADY = Instance(name="p1", activation="new", state="running", ready=False)
 CRASHED = Instance(name="p1", activation="new", state="exited", restarts=1, exit_code=137)
 RESTARTED = Instance(name="p1", activation="new", state="running", ready=True, restarts=1)
 GAVE_UP = Instance(name="p1", activation="new", state="exited", restarts=5, gave_up=True)
@@ -56,6 +57,7 @@ TABLE = [
     # keeping what is active
     ("active", Known(observed=seen(READY), verdict="ok"), Step.SERVE),
     ("active", Known(observed=seen(READY)), Step.VERIFY),
+    ("active", Known(observed=seen(UNREADY), verdict="ok"), Step.AWAIT),  # it answered well before
     ("active", Known(observed=seen(CRASHED)), Step.AWAIT),  # the platform starts it again
     ("active", Known(observed=seen(RESTARTED)), Step.VERIFY),
     ("active", Known(observed=seen(RESTARTED), verdict="pending"), Step.AWAIT),

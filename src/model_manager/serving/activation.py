@@ -113,8 +113,8 @@ def _keep(activation: str, known: Known) -> Step:
     instance = current(activation, known.observed)
     if instance is not None and instance.gave_up:
         return Step.FAIL_EXIT
+    if instance is None or not instance.ready:
+        return Step.AWAIT  # whatever it answered once: a pod that lost its readiness gets no requests
     if known.verdict == "ok":
         return Step.SERVE
-    if instance is not None and instance.ready and known.verdict in (None, "retry", "wrong"):
-        return Step.VERIFY
-    return Step.AWAIT
+    return Step.AWAIT if known.verdict == "pending" else Step.VERIFY
