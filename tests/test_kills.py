@@ -67,11 +67,11 @@ class Caller:
     """Talks to whatever service runs on the state folder now."""
 
     def __init__(self, ground: Path, relay: Relay) -> None:
-        self._state, self._relay = ground / "state", relay
+        self._state, self._log, self._relay = ground / "state", ground / "service.log", relay
 
     async def up(self, process: subprocess.Popen[bytes]) -> None:
         async def answers() -> bool:
-            assert process.poll() is None, "the service did not start; see service.log"
+            assert process.poll() is None, f"the service did not start: {self._log.read_text()[-2000:]}"
             try:
                 found = json.loads((self._state / "service.json").read_text())
                 return (

@@ -15,7 +15,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "runtime-missing": {"runtime": "absent"},
     "claim-missing": {"storageUri": "pvc://absent/x"},
     "claim-unbound": {"storageUri": "pvc://unbound/x"},
-    "weights-missing": {"storageUri": "pvc://weights/absent"},
+    "weights-missing": {"storageUri": "pvc://weights/absent", "source": None},
     "secret-missing": {"env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "absent", "key": "k"}}}]},
     "too-many-gpus": {"resources": {"limits": {"nvidia.com/gpu": "2"}}},
     "node-missing": {"nodeSelector": {"kubernetes.io/hostname": "absent"}},
@@ -24,7 +24,8 @@ REFUSED: dict[str, dict[str, Any]] = {
 
 SAID = {
     "runtime-missing": "absent", "claim-missing": "volume claim absent does not exist",
-    "claim-unbound": "volume claim unbound is not bound", "weights-missing": "no folder absent",
+    "claim-unbound": "volume claim unbound is not bound",
+    "weights-missing": "No weights of weights-missing are installed",
     "secret-missing": "secret absent does not exist", "too-many-gpus": "nvidia.com/gpu",
     "node-missing": "No node of the cluster could ever hold the model",
 }  # fmt: skip
@@ -97,7 +98,7 @@ async def test_a_gpu_that_another_pod_took_meanwhile_is_named_and_the_old_model_
 ) -> None:
     """It waits in front of the service's own pod, so the scheduler gives it the GPU as soon as the old model ends."""
     await prepare(namespace, tmp_path, {"good": "well", "other": "well"})
-    async with house(namespace, tmp_path) as h:
+    async with house(namespace, tmp_path, activation_timeout=10.0) as h:
         await h.active("good")
         await namespace.apply(TAKER)
         await namespace.wait(lambda: unscheduled(namespace, "taker"))

@@ -57,16 +57,6 @@ async def test_a_pod_that_ends_slowly_stays_terminating_and_ready(namespace: Nam
     await namespace.wait(gone)
 
 
-async def test_the_model_serves_on_while_the_api_server_is_restarted(
-    cluster: Cluster, namespace: Namespace
-) -> None:
-    await demo_ground(namespace)
-    pod = await start(namespace)
-    await cluster.restart_apiserver()
-    assert "demo model" in await chat(pod)
-    await start(namespace, isvc("a2", "pvc://weights/demo-pirate"))
-
-
 async def test_an_account_may_do_what_it_was_granted_and_is_seen_doing_it(
     cluster: Cluster, namespace: Namespace
 ) -> None:
