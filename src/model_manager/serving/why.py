@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from model_manager.jobs.job import Job
 from model_manager.serving.activation import current, others
-from model_manager.serving.diagnose import Diagnosis, diagnose
+from model_manager.serving.diagnose import NOT_READY, Diagnosis, diagnose
 from model_manager.serving.ledger import Row
 from model_manager.serving.platform import Instance, Observed, Trouble
 
@@ -80,6 +80,8 @@ def _not_serving(now: Situation, row: Row) -> Diagnosis:
             f"{row.model_id} is ready and is being asked for its name and a token, before requests go to it."
         )
         return Diagnosis("verifying", said, WATCH)
+    if instance is not None and instance.state == "running":
+        return _unready(f"{row.model_id} does not serve: it runs, and does not pass its health probe.")
     return _unknown(now, f"Why {row.model_id} does not serve is not known here.")
 
 
@@ -122,7 +124,7 @@ def _seen(now: Situation, row: Row) -> Diagnosis | None:
     ended = instance is not None and (
         instance.state == "exited" or bool(instance.restarts and not instance.ready)
     )
-    if trouble is not None and not (ended and trouble.code == "not_ready"):
+    if trouble is not None and not (ended and trouble.code == NOT_READY):
         return Diagnosis(
             trouble.code, f"{row.model_id} does not serve: {trouble.sentence}", trouble.hint or WATCH
         )
@@ -142,6 +144,10 @@ def _of_end(now: Situation, row: Row, instance: Instance) -> Diagnosis:
     return Diagnosis(
         found.code, f"{row.model_id} does not serve: {_ended(found.sentence)} {again}", found.hint
     )
+
+
+def _unready(sentence: str) -> Diagnosis:
+    return Diagnosis(NOT_READY, sentence, "If its log stands still, look there: `model-manager logs`.")
 
 
 def _unknown(now: Situation, sentence: str) -> Diagnosis:
