@@ -103,7 +103,9 @@ def test_model(session: Session, model: ModelId, slot: Slot = None) -> int:
 
     def text() -> None:
         records.print_table(TESTED, answer.checks, "")
-        output.note("It could be served." if answer.status == "success" else "It could not be served as it is.")
+        output.note(
+            "It could be served." if answer.status == "success" else "It could not be served as it is."
+        )
 
     session.show(answer, text)
     return OK if answer.status == "success" else FAILED
