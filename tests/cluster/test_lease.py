@@ -60,7 +60,7 @@ async def test_a_new_service_takes_over_and_the_old_one_again_when_it_dies(
     namespace: Namespace, start: Start
 ) -> None:
     old = await start("old")
-    await until(old.works)
+    await until(old.works, 40)
     await old.post("/models/activate", {"id": "good"})
     await until(lambda: chats(old, "good"), 40)
     before = await uids(namespace)
@@ -69,15 +69,15 @@ async def test_a_new_service_takes_over_and_the_old_one_again_when_it_dies(
     await until(lambda: pieces)
 
     new = await start("new")
-    await until(lambda: new.answers("/healthz", 200))
+    await until(lambda: new.answers("/healthz", 200), 40)
     begun = time.monotonic()
-    await until(new.works)
+    await until(new.works, 40)
     took = time.monotonic() - begun
     assert took < 10
     assert "data: [DONE]" not in pieces, "it took no longer although a long answer was under way"
     await streaming
     assert await uids(namespace) == before
-    await until(lambda: chats(new, "good"))
+    await until(lambda: chats(new, "good"), 30)
     assert (await lease(namespace))["leaseTransitions"] == 2
     assert [await old.answers("/readyz", 503), await old.answers("/slots", 503)] == [True, True]
 
@@ -88,7 +88,7 @@ async def test_a_new_service_takes_over_and_the_old_one_again_when_it_dies(
 
     await new.kill()
     await until(old.works, 30)
-    await until(lambda: chats(old, "other"))
+    await until(lambda: chats(old, "other"), 30)
     assert (await lease(namespace))["leaseTransitions"] == 3
     assert await uids(namespace) == switched
     assert await old.ends() == 0

@@ -44,7 +44,7 @@ class Service:
 
     async def ends(self) -> int:
         self.process.terminate()
-        return await asyncio.wait_for(self.process.wait(), 20)
+        return await asyncio.wait_for(self.process.wait(), 40)
 
     async def kill(self) -> None:
         self.process.kill()
