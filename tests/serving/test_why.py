@@ -85,7 +85,7 @@ SITUATIONS: list[tuple[str, Situation, str, str]] = [
      "for a reason not known here. Its last lines: odd. It is not started again.", "Look at the whole log"),
     ("starting", Situation("s", ACTIVE, observed=seen(activation=None)), "It is not there any more", "Wait;"),
     ("verifying", Situation("s", ACTIVE, observed=seen(one(ready=True))), "asked for its name and a token", "Wait;"),
-    ("not_ready", Situation("s", ACTIVE, observed=seen(one())), "does not pass its health probe.", "`model-manager logs`"),
+    ("not_ready", Situation("s", ACTIVE, observed=seen(one())), "does not pass its health probe.", "If its log"),
     ("unknown", Situation("s", ACTIVE, observed=seen(one("starting")), log=["one", "", "two"]),
      "Why big does not serve is not known here. Its last lines: one | two", "Look at the whole log"),
     ("unknown", Situation("s", ACTIVE, observed=seen()), "not known here. It wrote nothing.", "Look at"),
