@@ -203,9 +203,7 @@ class Api:
         client = self._client
         try:
             with self._noticing_loss(verb, kind):
-                response = await client.request(
-                    method, path, params=params, content=body, headers=headers
-                )
+                response = await client.request(method, path, params=params, content=body, headers=headers)
         except _Distrusted:
             await self._reopen(client)
             raise
