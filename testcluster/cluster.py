@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx2
 
-from testcluster import build, knative, kserve
+from testcluster import build, knative, kserve, manifests
 from testcluster.api import Api, Refused
 from testcluster.credentials import Credentials
 from testcluster.kubernetes import ControlPlane
@@ -75,6 +75,7 @@ class Cluster:
             )
             async with self.client() as api:
                 await self.knative.start(api)
+            await self.kserve.restart()
 
     def stop(self, keep_logs: bool = False) -> None:
         """End every program and remove every file but, where wanted, the logs."""
@@ -117,7 +118,7 @@ class Cluster:
             finally:
                 await made.remove()
 
-    async def ready(self, within: float = 60.0) -> None:
+    async def ready(self, within: float = manifests.PATIENCE) -> None:
         """Wait for the API server, at the start and after a restart."""
         async with asyncio.timeout(within), self.client() as api:
             while True:

@@ -122,7 +122,7 @@ class Knative:
     async def _answers(self, api: Api) -> None:
         """It makes its certificates itself, and writes their CA into the configurations when it is done."""
         name = "validation.webhook.serving.knative.dev"
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(manifests.PATIENCE):
             while True:
                 self.webhook.check()
                 found = await api.get("validatingwebhookconfigurations", name)

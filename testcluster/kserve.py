@@ -53,6 +53,12 @@ class KServe:
         await self._ready()
         await manifests.apply_all(api, [*self._webhook_configurations(), *self._storage_containers()])
 
+    async def restart(self) -> None:
+        """It looks for Knative's kinds once, at its start."""
+        self.program.kill()
+        self.program.start()
+        await self._ready()
+
     def settings(self, mode: str) -> Object:
         """The ConfigMap that KServe ships, with `mode` (Standard or Knative) the default and no ingress made."""
         (config,) = manifests.read(self._config / "configmap" / "inferenceservice.yaml")
@@ -90,7 +96,7 @@ class KServe:
         shutil.copy(self._credentials.key, folder / "tls.key")
 
     async def _ready(self) -> None:
-        async with asyncio.timeout(60), httpx2.AsyncClient(trust_env=False) as http:
+        async with asyncio.timeout(manifests.PATIENCE), httpx2.AsyncClient(trust_env=False) as http:
             while True:
                 self.program.check()
                 try:

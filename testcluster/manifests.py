@@ -14,8 +14,8 @@ DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLis
 Place = tuple[str, str, str]
 """Group, version and plural name of a resource."""
 
-PATIENCE = 30.0
-"""Seconds that a server may take to serve a new CRD or to listen for its webhooks."""
+PATIENCE = 120.0
+"""Seconds that a server may take to listen, to serve a new CRD, to have its webhooks called: on a busy machine."""
 
 
 def read(*files: Path) -> Iterator[Object]:

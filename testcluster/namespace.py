@@ -135,7 +135,7 @@ class Namespace:
     def heal(self) -> None:
         self.cluster.nodes.heal(self.name)
 
-    async def wait(self, check: Callable[[], Any], within: float = 30.0) -> Any:
+    async def wait(self, check: Callable[[], Any], within: float = 60.0) -> Any:
         """The first true value of `check()`, awaited; AssertionError after `within` seconds."""
         deadline = asyncio.get_running_loop().time() + within
         while not (value := await check()):

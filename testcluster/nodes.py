@@ -11,6 +11,7 @@ from typing import Any
 from testcluster.api import Api
 from testcluster.credentials import Credentials
 from testcluster.kubernetes import free_ports
+from testcluster.manifests import PATIENCE
 from testcluster.process import Program
 
 GPUS = {"gpu-1": 1, "cpu-1": 0}
@@ -68,7 +69,7 @@ class Nodes:
         self.program.kill()
 
     async def ready(self, api: Api) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not all(map(_is_ready, found := await api.list("nodes"))) or len(found) < len(GPUS):
                 self.program.check()
                 await asyncio.sleep(0.1)

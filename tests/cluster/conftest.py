@@ -19,6 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith("tests/cluster/"):
             item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(240))  # the first one waits for the cluster to start
             item.user_properties.append(("claim", words_of(item)))
 
 

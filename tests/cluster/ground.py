@@ -73,7 +73,7 @@ async def start(namespace: Namespace, body: Object | None = None) -> Object:
     return found
 
 
-async def pod_when(namespace: Namespace, check: Any, within: float = 30.0) -> Object:
+async def pod_when(namespace: Namespace, check: Any, within: float = 60.0) -> Object:
     """The first pod for which `check(pod)` holds."""
 
     async def look() -> Object | None:
@@ -83,7 +83,7 @@ async def pod_when(namespace: Namespace, check: Any, within: float = 30.0) -> Ob
     return found
 
 
-async def isvc_when(namespace: Namespace, check: Any, within: float = 30.0) -> Object:
+async def isvc_when(namespace: Namespace, check: Any, within: float = 60.0) -> Object:
     async def look() -> Object | None:
         found = await namespace.isvc(SLOT)
         return found if found and check(found) else None
