@@ -55,10 +55,11 @@ async def account(namespace: Namespace) -> Path:
     return await namespace.account("model-manager", RIGHTS)
 
 
-async def may_read_the_cluster(namespace: Namespace) -> None:
+async def may_read_the_cluster(namespace: Namespace, without: str = "") -> None:
+    rules = [rule for rule in CLUSTER_RIGHTS if without not in rule["resources"]]
     rbac = "rbac.authorization.k8s.io"
     meta = {"apiVersion": f"{rbac}/v1", "metadata": {"name": f"{namespace.name}-reads"}}
-    await namespace.api.apply({**meta, "kind": "ClusterRole", "rules": CLUSTER_RIGHTS})
+    await namespace.api.apply({**meta, "kind": "ClusterRole", "rules": rules})
     role = {"apiGroup": rbac, "kind": "ClusterRole", "name": f"{namespace.name}-reads"}
     subject = {"kind": "ServiceAccount", "name": "model-manager", "namespace": namespace.name}
     await namespace.api.apply({**meta, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]})

@@ -9,6 +9,7 @@ from testcluster.api import Object
 
 from tests.cluster.ground import SLOT
 from tests.cluster.house import house, prepare, uids, unscheduled
+from tests.cluster.test_platform import may_read_the_cluster
 
 GPU = {"nvidia.com/gpu": "1"}
 REFUSED: dict[str, dict[str, Any]] = {
@@ -50,6 +51,19 @@ async def test_what_can_never_start_is_refused_with_its_cause_before_anything_is
             assert SAID[model] in failed.reason
             assert await uids(namespace) == before, f"{model}: what serves was stopped for it"
             assert (await h.chat())[1]["model"] == "good"
+
+
+async def test_a_missing_runtime_that_may_not_be_looked_for_is_found_out_and_the_old_model_stays(
+    namespace: Namespace, tmp_path: Path
+) -> None:
+    await prepare(namespace, tmp_path, {"good": "well", "absent": "absent"})
+    await may_read_the_cluster(namespace, without="clusterservingruntimes")
+    async with house(namespace, tmp_path) as h:
+        await h.active("good")
+        failed = await h.ended(await h.activate("absent"), 30)
+        assert failed.code == "runtime_missing", failed.reason
+        await h.serves("good", timeout=40)
+        assert (await h.chat())[1]["model"] == "good"
 
 
 @pytest.mark.parametrize("failure", CAUSES)

@@ -3,7 +3,7 @@
 import pytest
 
 from model_manager.serving.activation import Known, Step, current, decide, others
-from model_manager.serving.platform import Instance, Observed
+from model_manager.serving.platform import Instance, Observed, Trouble
 
 OLD = Instance(name="p0", activation="old", state="running", ready=True)
 OLD_STOPPING = Instance(name="p0", activation="old", state="stopping", ready=True)
@@ -17,6 +17,10 @@ GAVE_UP = Instance(name="p1", activation="new", state="exited", restarts=5, gave
 
 def seen(*instances: Instance, applied: str | None = "new") -> Observed:
     return Observed(applied, instances)
+
+
+def troubled(*instances: Instance, final: bool = True) -> Observed:
+    return Observed("new", instances, Trouble("runtime_missing", "It does not exist.", "", final))
 
 
 TABLE = [
@@ -36,6 +40,18 @@ TABLE = [
     ),  # the platform refuses it
     ("stopping", Known(observed=seen(OLD_STOPPING)), Step.AWAIT),
     ("stopping", Known(observed=seen(OLD_STOPPING), overdue=True), Step.FAIL_DEADLINE),
+    (
+        "stopping",
+        Known(observed=troubled(OLD)),
+        Step.FAIL_PLATFORM,
+    ),  # KServe keeps it: it can make no new pod
+    ("stopping", Known(observed=troubled(OLD, final=False)), Step.AWAIT),
+    (
+        "stopping",
+        Known(observed=troubled(OLD_STOPPING, STARTING)),
+        Step.AWAIT,
+    ),  # it may want the old one's GPU
+    ("starting", Known(observed=troubled()), Step.FAIL_PLATFORM),
     ("stopping", Known(observed=seen()), Step.SAY_STARTING),
     ("stopping", Known(observed=seen(STARTING)), Step.SAY_STARTING),
     ("starting", Known(observed=seen(STARTING)), Step.AWAIT),

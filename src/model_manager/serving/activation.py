@@ -83,11 +83,14 @@ def _prepare(phase: Phase, known: Known) -> Step:
 def _switch(activation: str, phase: Phase, known: Known) -> Step:
     if known.observed.activation != activation:
         return Step.FAIL_DEADLINE if known.overdue else Step.STOP_OLD
+    hopeless = known.observed.trouble is not None and known.observed.trouble.final
     if others(activation, known.observed):
+        if hopeless and current(activation, known.observed) is None:
+            return Step.FAIL_PLATFORM  # the platform keeps the old one, for it can make no new one
         return Step.FAIL_DEADLINE if known.overdue else Step.AWAIT
     if phase == "stopping":
         return Step.SAY_STARTING
-    if known.observed.trouble is not None and known.observed.trouble.final:
+    if hopeless:
         return Step.FAIL_PLATFORM
     return _judge(current(activation, known.observed), known)
 

@@ -178,8 +178,11 @@ def service(transition: str = "InvalidSpec", reason: str = "") -> dict[str, Any]
     [("RuntimeNotRecognized", "runtime_missing"), ("RuntimeDisabled", "runtime_disabled"),
      ("NoSupportingRuntime", "runtime_unfit"), ("InvalidPredictorSpec", "invalid_spec")],
 )  # fmt: skip
-def test_what_kserve_says_where_there_is_no_pod(reason: str, code: str) -> None:
-    found = of_service(service(reason=reason), [], [])
+@pytest.mark.parametrize("others", [[], [pod(RUNNING)]], ids=["no pod", "the old pod, which KServe keeps"])
+def test_what_kserve_says_where_there_is_no_pod_as_it_is_wanted(
+    reason: str, code: str, others: list[dict[str, Any]]
+) -> None:
+    found = of_service(service(reason=reason), [], others, [])
     assert found is not None
     assert found.code == code
     assert "Waiting for runtime" in found.sentence
@@ -187,13 +190,14 @@ def test_what_kserve_says_where_there_is_no_pod(reason: str, code: str) -> None:
 
 def test_an_old_failure_of_the_service_is_not_believed() -> None:
     """`lastFailureInfo` stays after recovery, and describes the outgoing pod right after an apply."""
-    assert of_service(service("UpToDate", "RuntimeNotRecognized"), [], []) is None
-    assert of_service(service(reason="RuntimeNotRecognized"), [], [pod(RUNNING)]) is None
+    assert of_service(service("UpToDate", "RuntimeNotRecognized"), [], [], []) is None
+    mine = [pod(RUNNING)]
+    assert of_service(service(reason="RuntimeNotRecognized"), [], mine, mine) is None
     noise = [
         event("UpdateFailed", "the object has been modified"),
         event("InternalError", "the object has been modified"),
     ]
-    assert of_service({}, noise, []) is None
+    assert of_service({}, noise, [], []) is None
 
 
 @pytest.mark.parametrize(
@@ -208,6 +212,7 @@ def test_an_old_failure_of_the_service_is_not_believed() -> None:
     ],
 )  # fmt: skip
 def test_events_tell_why_there_is_no_pod(told: dict[str, Any], code: str) -> None:
-    found = of_service({}, [told], [])
+    found = of_service({}, [told], [], [])
     assert found is not None
     assert found.code == code
+    assert of_service({}, [told], [pod(RUNNING)], []) is None, "it may be about a pod that is leaving"

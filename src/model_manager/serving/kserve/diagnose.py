@@ -161,7 +161,7 @@ def find(
     `pods` are all of its pods, `mine` those of the activation that is wanted, `events` the warnings of its namespace.
     """
     found: tuple[Finding, Object] | None = None
-    if finding := of_service(service, about(service, events), pods):
+    if finding := of_service(service, about(service, events), pods, mine):
         found = finding, service
     living = [pod for pod in mine if not is_leaving(pod) and not has_ended(pod)]
     for pod in living or mine:
@@ -201,10 +201,16 @@ def of_pod(pod: Object, events: Sequence[Object] = ()) -> Finding | None:
     )
 
 
-def of_service(service: Object, events: Iterable[Object], pods: Sequence[Object]) -> Finding | None:
-    """Why an InferenceService has no pod at all. `events`: about it and about its ReplicaSets."""
-    if pods:
-        return None  # what it says may be about a pod that has left
+def of_service(
+    service: Object, events: Iterable[Object], pods: Sequence[Object], mine: Sequence[Object]
+) -> Finding | None:
+    """Why an InferenceService has no pod as it is wanted. `events`: about it and about its ReplicaSets.
+
+    KServe keeps the Deployment, and the pod, of a specification that it could read before: what it says of its runtime
+    holds although an older pod is there. The rest may be about a pod that has left.
+    """
+    if mine:
+        return None
     model = mapping(mapping(service.get("status")).get("modelStatus"))
     failure = mapping(model.get("lastFailureInfo"))
     known = RUNTIME.get(str(failure.get("reason")))
@@ -213,6 +219,8 @@ def of_service(service: Object, events: Iterable[Object], pods: Sequence[Object]
         return Finding(
             code, f"{sentence}: {_flat(failure.get('message'))}", f"{hint}, or correct the entry.", SOON
         )
+    if pods:
+        return None
     told = list(events)
     for event in told:
         if found := _match(SERVICE, f"{event.get('reason')}: {event.get('message')}"):

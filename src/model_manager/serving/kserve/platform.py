@@ -246,13 +246,17 @@ class KServePlatform:
         return Observed(
             activation,
             instances(pods, adopted or "", self._address),
-            self._trouble(service, [pod for pod in pods if activation_of(pod, adopted or "") == activation]),
+            self._trouble(
+                service,
+                [pod for pod in pods if activation_of(pod, adopted or "") == activation],
+                activation,
+            ),
         )
 
     def _pods_of(self, name: str) -> list[Object]:
         return [pod for pod in self._pods.all() if labels(pod).get(SERVICE_LABEL) == name]
 
-    def _trouble(self, service: Object | None, pods: list[Object]) -> Trouble | None:
+    def _trouble(self, service: Object | None, pods: list[Object], activation: str | None) -> Trouble | None:
         if service is None:
             return None
         if is_leaving(service):
@@ -264,7 +268,8 @@ class KServePlatform:
         if told is None:
             self._since.pop(name, None)
             return None
-        found, key = told[0], uid_of(told[1])
+        # KServe may still say of the next activation what was true of the one before: patience begins anew.
+        found, key = told[0], f"{activation} {uid_of(told[1])}"
         before = self._since.get(name)
         if before is None or before[:2] != (key, found.code):
             before = self._since[name] = (key, found.code, self._clock())
