@@ -76,7 +76,11 @@ async def test_a_kubeconfig_names_server_and_token(api: FakeApi, tmp_path: Path)
     await client.aclose()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "a: b", "{", KUBECONFIG.replace("current-context: one", "")])
+NO_CONTEXT = KUBECONFIG.replace("current-context: one", "")
+NO_USER = KUBECONFIG.replace("user: one", "user: ''").format(url="http://127.0.0.1", token="t")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "a: b", "{", NO_CONTEXT, NO_USER])
 def test_a_file_that_is_no_kubeconfig_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config"
     file.write_text(text)

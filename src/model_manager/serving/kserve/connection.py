@@ -58,27 +58,28 @@ def connect(kubeconfig: Path | None) -> httpx2.AsyncClient:
 
     Raises SettingsError when neither is there. Called again when the cluster's certificates have changed.
     """
-    config = _configuration(kubeconfig)
-    # Pools and idle connections as httpx2 has them. No proxy of the environment: the API server is inside.
-    client = AsyncClient(config, ConnectionParams(timeout=httpx2.Timeout(10.0, read=20.0), trust_env=False))
-    if config.user is not None and config.user.token_file is not None:
-        client.auth = TokenFile(Path(config.user.token_file))
-    return client
-
-
-def _configuration(kubeconfig: Path | None) -> SingleConfig:
     try:
-        found = KubeConfig.from_file(kubeconfig) if kubeconfig else KubeConfig.from_service_account()
-        config = found.get()
+        config = _configuration(kubeconfig)
+        # Pools and idle connections as httpx2 has them. No proxy of the environment: the API server is inside.
+        client = AsyncClient(
+            config, ConnectionParams(timeout=httpx2.Timeout(10.0, read=20.0), trust_env=False)
+        )
     except Exception as e:  # whatever lightkube and YAML raise for a file that is something else
-        why = (str(e).splitlines() or [""])[0] or type(
-            e
-        ).__name__  # what follows may quote the file, and its token
+        # What follows the first line may quote the file, and its token.
+        why = (str(e).splitlines() or [""])[0] or type(e).__name__
         raise SettingsError(
             f"The Kubernetes configuration cannot be used: {why}."
             if kubeconfig
             else f"This is no pod with a service account: nothing is mounted at {SERVICE_ACCOUNT}.",
             "Name a kubeconfig file in MODEL_MANAGER_KUBECONFIG, or run the service in the cluster.",
         ) from e
+    if config.user is not None and config.user.token_file is not None:
+        client.auth = TokenFile(Path(config.user.token_file))
+    return client
+
+
+def _configuration(kubeconfig: Path | None) -> SingleConfig:
+    found = KubeConfig.from_file(kubeconfig) if kubeconfig else KubeConfig.from_service_account()
+    config = found.get()
     assert config is not None  # `get` without a default gives one or raises
     return config
