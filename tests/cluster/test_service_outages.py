@@ -44,7 +44,9 @@ async def test_the_api_server_is_restarted_in_the_middle_of_an_activation(
 async def test_what_is_asked_for_while_the_api_server_is_away_is_done_when_it_is_back(
     cluster: Cluster, namespace: Namespace, ground: Path
 ) -> None:
-    async with house(namespace, ground) as h:
+    async with house(
+        namespace, ground, activation_timeout=120.0
+    ) as h:  # controllers reconnect ever more rarely
         await h.active("good")
         cluster.control.apiserver.kill()
         try:
@@ -53,7 +55,7 @@ async def test_what_is_asked_for_while_the_api_server_is_away_is_done_when_it_is
         finally:
             cluster.control.apiserver.start()
             await cluster.ready()
-        found = await h.ended(activation, 60)
+        found = await h.ended(activation, 150)
         assert found.result == "active", found.reason
         assert (await h.chat())[1]["model"] == "other"
 
