@@ -1,7 +1,7 @@
 """The contract of platforms, and what only KServe itself can show, on the real control plane."""
 
 import copy
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,9 @@ async def account(namespace: Namespace) -> Path:
     return await namespace.account("model-manager", RIGHTS)
 
 
-async def may_read_the_cluster(namespace: Namespace, without: str = "") -> None:
-    rules = [rule for rule in CLUSTER_RIGHTS if without not in rule["resources"]]
+async def may_read_the_cluster(
+    namespace: Namespace, rules: Sequence[Mapping[str, Any]] = CLUSTER_RIGHTS
+) -> None:
     rbac = "rbac.authorization.k8s.io"
     meta = {"apiVersion": f"{rbac}/v1", "metadata": {"name": f"{namespace.name}-reads"}}
     await namespace.api.apply({**meta, "kind": "ClusterRole", "rules": rules})

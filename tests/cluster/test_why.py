@@ -8,11 +8,9 @@ from testcluster import Cluster, Namespace
 
 from tests.cluster.ground import is_ready, pod_when
 from tests.cluster.house import house, prepare
-from tests.cluster.test_platform import CLUSTER_RIGHTS
 from tests.house import House
 
 WHY = "/slots/active-llm/why"
-ALL_PODS: dict[str, Any] = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
 
 
 @pytest.fixture
@@ -36,15 +34,6 @@ async def asked(namespace: Namespace, h: House, code: str) -> dict[str, Any]:
     except AssertionError as late:
         raise AssertionError(f"{code} was not said, but: {list(causes)}") from late
     return found
-
-
-async def may_read_the_cluster(namespace: Namespace) -> None:
-    rbac, name = "rbac.authorization.k8s.io", f"{namespace.name}-looks"
-    meta = {"apiVersion": f"{rbac}/v1", "metadata": {"name": name}}
-    await namespace.api.apply({**meta, "kind": "ClusterRole", "rules": [*CLUSTER_RIGHTS, ALL_PODS]})
-    role = {"apiGroup": rbac, "kind": "ClusterRole", "name": name}
-    subject = {"kind": "ServiceAccount", "name": "model-manager", "namespace": namespace.name}
-    await namespace.api.apply({**meta, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]})
 
 
 async def hold_the_gpu(namespace: Namespace) -> None:
@@ -72,7 +61,6 @@ async def test_no_free_gpu_is_the_cause_and_who_may_look_sees_how_many_there_are
         (pod,) = found["evidence"]["pods"]
         assert ("PodScheduled", "False") in [(one["type"], one["status"]) for one in pod["conditions"]]
         assert "FailedScheduling" in [event["reason"] for event in found["evidence"]["events"]]
-        await may_read_the_cluster(namespace)
 
         async def counted() -> bool:
             _, found = await h.call("GET", WHY)

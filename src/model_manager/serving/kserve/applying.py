@@ -18,11 +18,12 @@ from model_manager.serving.kserve.kinds import (
     labels,
     mapping,
     metadata,
+    model_of,
     name_of,
     uid_of,
 )
 from model_manager.serving.kserve.mirror import Mirror
-from model_manager.serving.kserve.pods import SERVICE_LABEL, has_ended
+from model_manager.serving.kserve.pods import has_ended, of_service
 from model_manager.serving.platform import ACTIVATION_LABEL, ADOPT_ANNOTATION, Manifest, is_adoption
 
 log = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ class Applying:
         if labels(found).get(ACTIVATION_LABEL) == labels(manifest)[ACTIVATION_LABEL]:
             return
         name = name_of(found)
-        pods = [pod for pod in self._pods.all() if labels(pod).get(SERVICE_LABEL) == name]
+        pods = of_service(self._pods.all(), name)
         if not [pod for pod in pods if not has_ended(pod)]:
             return
         if not self.is_stopped(found):
@@ -136,8 +137,7 @@ class Applying:
 
         Labels and annotations of an InferenceService are copied to its pods, so that any new one would restart them.
         """
-        predictor = mapping(mapping(found.get("spec")).get("predictor"))
-        name = mapping(mapping(predictor.get("model")).get("modelFormat")).get("name")
+        name = mapping(model_of(found).get("modelFormat")).get("name")
         shared: Object = {"model": {"modelFormat": {"name": name}}} if name else {}
         if not shared:
             raise Unprocessable(
@@ -148,7 +148,7 @@ class Applying:
         body["spec"] = {"predictor": shared}
         mark = ownership.ADOPTER + labels(manifest)[ACTIVATION_LABEL]
         self._services.put(await self._api.apply(INFERENCE_SERVICES, body, manager=mark))
-        uids = [uid_of(pod) for pod in self._pods.all() if labels(pod).get(SERVICE_LABEL) == name_of(found)]
+        uids = [uid_of(pod) for pod in of_service(self._pods.all(), name_of(found))]
         log.info("took over %s with its pods %s", name_of(found), ", ".join(uids) or "(none)")
 
     async def release(self, name: str) -> None:

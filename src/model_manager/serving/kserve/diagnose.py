@@ -8,10 +8,18 @@ What ends a container by itself is not here: its log tells more (`serving/diagno
 import re
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
-
-from model_manager.serving.diagnose import NOT_READY
-from model_manager.serving.kserve.kinds import Object, is_leaving, items, mapping, name_of, uid_of
+from model_manager.serving.diagnose import NOT_READY, Diagnosis
+from model_manager.serving.diagnose import Row as LogRow
+from model_manager.serving.kserve.kinds import (
+    Object,
+    is_leaving,
+    items,
+    mapping,
+    name_of,
+    one_line,
+    sentence_of,
+    uid_of,
+)
 from model_manager.serving.kserve.pods import (
     CONTAINER,
     condition,
@@ -25,20 +33,13 @@ AT_ONCE, SOON, PATIENT, NEVER = 0.0, 5.0, 20.0, float("inf")
 """Seconds that something may last until waiting longer is in vain; NEVER: it may still pass by itself."""
 
 
-class Finding(Struct, frozen=True):
-    code: str
-    sentence: str
-    hint: str
+class Cause(Diagnosis, frozen=True):
     patience: float = PATIENT
 
 
-class Row(Struct, frozen=True):
+class Row(LogRow, frozen=True):
     """`pattern` is looked for in what was said; `{0}`, `{1}` are its groups, `{said}` is all of it."""
 
-    code: str
-    pattern: str
-    sentence: str
-    hint: str
     patience: float = PATIENT
 
 
@@ -155,22 +156,22 @@ ROWS = (*SCHEDULING, *IMAGE, *CONFIGURATION, *FETCHING, *EVENTS, *REFUSED, *SERV
 
 def find(
     service: Object, pods: Sequence[Object], mine: Sequence[Object], events: Sequence[Object]
-) -> tuple[Finding, Object] | None:
+) -> tuple[Cause, Object] | None:
     """What keeps an InferenceService from serving, and the object that tells it.
 
     `pods` are all of its pods, `mine` those of the activation that is wanted, `events` the warnings of its namespace.
     """
-    found: tuple[Finding, Object] | None = None
-    if finding := of_service(service, about(service, events), pods, mine):
-        found = finding, service
+    found: tuple[Cause, Object] | None = None
+    if cause := of_service(service, about(service, events), pods, mine):
+        found = cause, service
     living = [pod for pod in mine if not is_leaving(pod) and not has_ended(pod)]
     for pod in living or mine:
-        if finding := of_pod(pod, about(pod, events)):
-            found = finding, pod
+        if cause := of_pod(pod, about(pod, events)):
+            found = cause, pod
     for pod in mine if found else ():
         # It stays Terminating until its node is back, and the pod in its place finds no room.
-        if is_leaving(pod) and (finding := _lost(pod, about(pod, events))):
-            found = finding, pod
+        if is_leaving(pod) and (cause := _lost(pod, about(pod, events))):
+            found = cause, pod
     return found
 
 
@@ -187,7 +188,7 @@ def about(item: Object, events: Iterable[Object]) -> list[Object]:
     return found
 
 
-def of_pod(pod: Object, events: Sequence[Object] = ()) -> Finding | None:
+def of_pod(pod: Object, events: Sequence[Object] = ()) -> Cause | None:
     """What keeps this pod from being ready, if the cluster says so. `events` are those about it."""
     return (
         _scheduling(pod)
@@ -203,7 +204,7 @@ def of_pod(pod: Object, events: Sequence[Object] = ()) -> Finding | None:
 
 def of_service(
     service: Object, events: Iterable[Object], pods: Sequence[Object], mine: Sequence[Object]
-) -> Finding | None:
+) -> Cause | None:
     """Why an InferenceService has no pod as it is wanted. `events`: about it and about its ReplicaSets.
 
     KServe keeps the Deployment, and the pod, of a specification that it could read before: what it says of its runtime
@@ -216,7 +217,7 @@ def of_service(
     known = RUNTIME.get(str(failure.get("reason")))
     if known and model.get("transitionStatus") == "InvalidSpec":
         code, sentence, hint = known
-        return Finding(
+        return Cause(
             code, f"{sentence}: {_flat(failure.get('message'))}", f"{hint}, or correct the entry.", SOON
         )
     if pods:
@@ -231,27 +232,27 @@ def of_service(
     return None
 
 
-def of_lost_runtime(name: str) -> Finding:
+def of_lost_runtime(name: str) -> Cause:
     """What runs goes on running; KServe needs the runtime for the next pod."""
-    return Finding(
+    return Cause(
         "runtime_missing", f"The serving runtime {name} does not exist any more.",
         "Create it again: without it the model's next pod cannot be started.", NEVER,
     )  # fmt: skip
 
 
-def _scheduling(pod: Object) -> Finding | None:
+def _scheduling(pod: Object) -> Cause | None:
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") != "False":
         return None
     return _match(SCHEDULING, _flat(scheduled.get("message")))
 
 
-def _ended(pod: Object) -> Finding | None:
+def _ended(pod: Object) -> Cause | None:
     if not has_ended(pod):
         return None
     status = mapping(pod.get("status"))
     why = f"{status.get('reason') or 'it failed'}: {_flat(status.get('message'))}"
-    return Finding(
+    return Cause(
         "evicted",
         f"The node has ended the pod ({why}).",
         "Kubernetes makes another one where it fits.",
@@ -259,14 +260,14 @@ def _ended(pod: Object) -> Finding | None:
     )
 
 
-def _initializing(pod: Object) -> Finding | None:
+def _initializing(pod: Object) -> Cause | None:
     """KServe's storage initializer, or any other container that has to end well first."""
     for status in items(mapping(pod.get("status")).get("initContainerStatuses")):
         if found := _image(status):
             return found
         how = ended(status)
         if how.get("reason") == "OOMKilled":
-            return Finding(
+            return Cause(
                 "fetch_out_of_memory", "KServe's storage initializer was killed for want of memory.",
                 "Raise its limit in KServe's ClusterStorageContainer, or install the weights to the volume.", AT_ONCE,
             )  # fmt: skip
@@ -278,7 +279,7 @@ def _initializing(pod: Object) -> Finding | None:
     return None
 
 
-def _container(pod: Object) -> Finding | None:
+def _container(pod: Object) -> Cause | None:
     status = container_status(pod)
     if found := _image(status):
         return found
@@ -288,25 +289,25 @@ def _container(pod: Object) -> Finding | None:
     return None
 
 
-def _image(status: Object) -> Finding | None:
+def _image(status: Object) -> Cause | None:
     why = waiting(status)
     if why.get("reason") not in _IMAGE_REASONS:
         return None
     return _match(IMAGE, _flat(why.get("message")) or f"{why['reason']} of {status.get('image')}.")
 
 
-def _killed(pod: Object) -> Finding | None:
+def _killed(pod: Object) -> Cause | None:
     if ended(container_status(pod)).get("reason") != "OOMKilled":
         return None
     limit = _memory_limit(pod)
     of = f" of {limit}" if limit else ""
-    return Finding(
+    return Cause(
         "out_of_memory", f"The model server was killed since it took more memory than its limit{of}.",
         "Raise the entry's memory limit, lower its context, or choose a smaller model.", AT_ONCE,
     )  # fmt: skip
 
 
-def _told(pod: Object, events: Iterable[Object]) -> Finding | None:
+def _told(pod: Object, events: Iterable[Object]) -> Cause | None:
     how = ended(container_status(pod))
     restarted, killed = bool(how), how.get("exitCode") in (137, 143)
     status = container_status(pod)
@@ -319,7 +320,7 @@ def _told(pod: Object, events: Iterable[Object]) -> Finding | None:
     return None
 
 
-def _lost(pod: Object, events: Iterable[Object]) -> Finding | None:
+def _lost(pod: Object, events: Iterable[Object]) -> Cause | None:
     """The node controller turns Ready to False and keeps the rest of the condition; its event says why.
 
     The kubelet never leaves a pod so: where it has readiness gates to wait for, it names them.
@@ -334,14 +335,14 @@ def _lost(pod: Object, events: Iterable[Object]) -> Finding | None:
     named = "NodeNotReady" in (ready.get("reason"), mapping(pod.get("status")).get("reason"))
     if by_controller or named or mapping(pod.get("status")).get("reason") == "NodeLost":
         node = mapping(pod.get("spec")).get("nodeName")
-        return Finding(
+        return Cause(
             "node_lost", f"The node {node} does not answer.",
             f"See `kubectl describe node {node}`: its kubelet, its network, its power.", NEVER,
         )  # fmt: skip
     return None
 
 
-def _unready(pod: Object, events: Sequence[Object]) -> Finding | None:
+def _unready(pod: Object, events: Sequence[Object]) -> Cause | None:
     """It runs, never ended, and a probe says no: a model that loads, one that hangs, or one that lost its footing."""
     status = container_status(pod)
     running = "running" in mapping(status.get("state")) and not ended(status)
@@ -351,7 +352,7 @@ def _unready(pod: Object, events: Sequence[Object]) -> Finding | None:
     if not said:
         return None
     probe, _, why = said[-1].partition(" probe failed: ")
-    return Finding(
+    return Cause(
         NOT_READY, f"The model server runs and is not ready: its {probe} probe fails: {why}.",
         "A large model loads for minutes. If its log stands still, look there: `model-manager logs`.", NEVER,
     )  # fmt: skip
@@ -364,16 +365,14 @@ def _memory_limit(pod: Object) -> str:
     return ""
 
 
-def _match(rows: Sequence[Row], said: str) -> Finding | None:
+def _match(rows: Sequence[Row], said: str) -> Cause | None:
     for row in rows:
         if match := re.search(row.pattern, said):
             sentence = row.sentence.format(*(group or "" for group in match.groups()), said=said)
-            return Finding(
-                row.code, sentence if sentence.endswith(".") else f"{sentence}.", row.hint, row.patience
-            )
+            return Cause(row.code, sentence_of(sentence), row.hint, row.patience)
     return None
 
 
 def _flat(message: object) -> str:
     """On one line and not endless."""
-    return " ".join(str(message or "").split())[:600]
+    return one_line(message)[:600]

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 from model_manager.errors import ModelManagerError
 from model_manager.serving.findings import Finding, gathered, of_error
-from model_manager.serving.kserve import installed, rights, versions
+from model_manager.serving.kserve import gpus, installed, rights, versions
 from model_manager.serving.kserve.api import Api
-from model_manager.serving.kserve.capacity import quantity
-from model_manager.serving.kserve.kinds import CLUSTER_RUNTIMES, NODES, RUNTIMES, mapping, name_of
+from model_manager.serving.kserve.kinds import CLUSTER_RUNTIMES, NODES, RUNTIMES, name_of
 from model_manager.serving.kserve.lookup import Lookup
 from model_manager.serving.kserve.preflight import Preflight
 from model_manager.serving.platform import Manifest
@@ -82,12 +81,7 @@ async def _gpus(lookup: Lookup) -> Finding:
         nodes = await lookup.list_all(NODES)
     except ModelManagerError as error:
         return of_error("gpus", error)
-    there = [
-        f"{amount} {resource} on {name_of(node)}"
-        for node in nodes
-        for resource, amount in mapping(mapping(node.get("status")).get("allocatable")).items()
-        if _is_gpu(resource) and quantity(amount) > 0
-    ]
+    there = [f"{one.total} {one.resource} on {one.place}" for one in gpus.count(nodes, None) if one.total]
     if there:
         return Finding("gpus", "ok", f"GPUs can be had: {', '.join(there)}.")
     return Finding(
@@ -95,11 +89,6 @@ async def _gpus(lookup: Lookup) -> Finding:
         "Models that ask for one cannot start: look at the device plugin of the GPU's vendor.",
         "kubectl describe nodes",
     )  # fmt: skip
-
-
-def _is_gpu(resource: str) -> bool:
-    vendor, _, what = resource.partition("/")
-    return what == "gpu" or what.startswith("mig-") or vendor.startswith("gpu.")
 
 
 async def _models(preflight: Preflight, lookup: Lookup, manifests: Mapping[str, Manifest]) -> list[Finding]:

@@ -3,7 +3,15 @@
 from collections.abc import Iterable
 
 from model_manager.serving.evidence import Condition, Pod, Warned
-from model_manager.serving.kserve.kinds import Object, is_leaving, items, mapping, metadata, name_of
+from model_manager.serving.kserve.kinds import (
+    Object,
+    is_leaving,
+    items,
+    mapping,
+    metadata,
+    name_of,
+    one_line,
+)
 from model_manager.serving.kserve.pods import activation_of, container_status, ended, waiting
 
 NEWEST = 20
@@ -79,7 +87,7 @@ def _telling(item: Object) -> Object:
 def _message(status: Object, container: Object) -> str:
     waits, how = waiting(container), ended(container)
     told = [
-        f"{one['reason']}: {' '.join(str(one.get('message') or '').split())}".removesuffix(": ")
+        f"{one['reason']}: {one_line(one.get('message'))}".removesuffix(": ")
         for one in (status, waits, how)
         if one.get("reason")
     ]

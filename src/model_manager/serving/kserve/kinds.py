@@ -62,6 +62,11 @@ def uid_of(item: Object) -> str:
     return str(metadata(item).get("uid", ""))
 
 
+def model_of(service: Object) -> dict[str, Any]:
+    """`spec.predictor.model` of an InferenceService; others' may have another kind of predictor."""
+    return mapping(mapping(mapping(service.get("spec")).get("predictor")).get("model"))
+
+
 def is_leaving(item: Object) -> bool:
     """Deleted, and still there until its finalizers or its processes are done."""
     return bool(metadata(item).get("deletionTimestamp"))
@@ -70,6 +75,16 @@ def is_leaving(item: Object) -> bool:
 def mapping(value: Any) -> dict[str, Any]:
     """`value` if it is an object, else an empty one: a status is written by others, in their version."""
     return value if isinstance(value, dict) else {}
+
+
+def one_line(text: object) -> str:
+    return " ".join(str(text or "").split())
+
+
+def sentence_of(text: object) -> str:
+    """On one line, ended like a sentence."""
+    flat = one_line(text)
+    return flat if flat.endswith(".") else f"{flat}."
 
 
 def items(value: Any) -> list[dict[str, Any]]:

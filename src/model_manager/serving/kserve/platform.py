@@ -28,6 +28,7 @@ from model_manager.serving.kserve.kinds import (
     labels,
     mapping,
     metadata,
+    model_of,
     name_of,
     uid_of,
 )
@@ -37,10 +38,12 @@ from model_manager.serving.kserve.pods import (
     SERVICE_LABEL,
     Address,
     activation_of,
+    age,
     by_pod_ip,
     container_status,
     ended,
     instances,
+    of_service,
 )
 from model_manager.serving.kserve.preflight import Preflight
 from model_manager.serving.kserve.runtimes import WatchedRuntimes
@@ -177,7 +180,7 @@ class KServePlatform:
         pods = self._pods_of(name)
         if not lines or not pods:
             return []
-        pod = max(pods, key=lambda pod: (str(metadata(pod).get("creationTimestamp")), name_of(pod)))
+        pod = max(pods, key=age)
         status = container_status(pod)
         try:
             found = await self._api.log(name_of(pod), CONTAINER, lines)
@@ -254,7 +257,7 @@ class KServePlatform:
         )
 
     def _pods_of(self, name: str) -> list[Object]:
-        return [pod for pod in self._pods.all() if labels(pod).get(SERVICE_LABEL) == name]
+        return of_service(self._pods.all(), name)
 
     def _trouble(self, service: Object | None, pods: list[Object], activation: str | None) -> Trouble | None:
         if service is None:
@@ -287,8 +290,7 @@ class KServePlatform:
     def _runtime_changed(self, item: Object) -> None:
         """KServe starts the pods of a changed runtime again, and goes on with those of one that is gone."""
         for service in self._services.all():
-            model = mapping(mapping(mapping(service.get("spec")).get("predictor")).get("model"))
-            if model.get("runtime") == name_of(item):
+            if model_of(service).get("runtime") == name_of(item):
                 log.info("the serving runtime %s of the slot %s has changed", name_of(item), name_of(service))
                 self._changed(name_of(service))
 

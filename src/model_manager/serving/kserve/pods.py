@@ -6,7 +6,16 @@ that terminates keeps its Ready condition until it is gone.
 
 from collections.abc import Callable, Iterable
 
-from model_manager.serving.kserve.kinds import Object, is_leaving, items, labels, mapping, metadata, name_of
+from model_manager.serving.kserve.kinds import (
+    Object,
+    is_leaving,
+    items,
+    labels,
+    mapping,
+    metadata,
+    name_of,
+    one_line,
+)
 from model_manager.serving.platform import ACTIVATION_LABEL, ContainerState, Instance
 
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
@@ -27,8 +36,17 @@ def instances(pods: Iterable[Object], unlabelled: str, address: Address) -> tupl
     Pods that have ended for good (evicted, say) hold nothing any more and are left out.
     """
     alive = [pod for pod in pods if not has_ended(pod)]
-    ordered = sorted(alive, key=lambda pod: (str(metadata(pod).get("creationTimestamp", "")), name_of(pod)))
-    return tuple(_instance(pod, unlabelled, address) for pod in ordered)
+    return tuple(_instance(pod, unlabelled, address) for pod in sorted(alive, key=age))
+
+
+def of_service(pods: Iterable[Object], name: str) -> list[Object]:
+    """Those that KServe made for the InferenceService of this name."""
+    return [pod for pod in pods if labels(pod).get(SERVICE_LABEL) == name]
+
+
+def age(pod: Object) -> tuple[str, str]:
+    """To sort by: the oldest first."""
+    return str(metadata(pod).get("creationTimestamp", "")), name_of(pod)
 
 
 def has_ended(pod: Object) -> bool:
@@ -113,7 +131,7 @@ def _state(status: Object) -> ContainerState:
 def _reason(how: Object) -> str:
     if not how:
         return ""
-    word, message = str(how.get("reason") or ""), " ".join(str(how.get("message") or "").split())
+    word, message = str(how.get("reason") or ""), one_line(how.get("message"))
     of = f" ({word})" if word not in ("", "Error", "Completed") else ""
     return f"The model server ended with exit code {how.get('exitCode')}{of}." + (
         f" Its last words: {message[-300:]}" if message else ""

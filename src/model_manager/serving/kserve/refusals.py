@@ -19,7 +19,7 @@ from model_manager.errors import (
     Unavailable,
     Unprocessable,
 )
-from model_manager.serving.kserve.kinds import Kind, items, mapping
+from model_manager.serving.kserve.kinds import Kind, items, mapping, sentence_of
 
 _WEBHOOK = re.compile(r'admission webhook "([^"]+)" denied the request:\s*(.*)', re.DOTALL)
 _RBAC = re.compile(
@@ -72,25 +72,25 @@ def refusal(
             return Gone(f"The API server does not remember {kind.qualified} so far back.")
         case 400 | 413 | 415 | 422:
             return Unprocessable(
-                f"Kubernetes refuses {what}: {_sentence(message)}", "Correct the catalog entry."
+                f"Kubernetes refuses {what}: {sentence_of(message)}", "Correct the catalog entry."
             )
         case 429:
             return TooManyRequests(
-                f"The Kubernetes API server is busy: {_sentence(message)}", retry_after=seconds or 1
+                f"The Kubernetes API server is busy: {sentence_of(message)}", retry_after=seconds or 1
             )
     if found := _UNKNOWN_FIELD.search(message):
         return Unprocessable(
-            f"KServe's InferenceService on this cluster does not know what was asked of it: {_sentence(found[1])}",
+            f"KServe's InferenceService on this cluster does not know what was asked of it: {sentence_of(found[1])}",
             "The cluster's KServe is older or newer than this manifest: upgrade it, or leave the field out.",
         )
     if found := _WEBHOOK.search(message):
         return _by_webhook(found)
     if "failed calling webhook" in message:
         return Unavailable(
-            f"A webhook of the cluster does not answer: {_sentence(message)}",
+            f"A webhook of the cluster does not answer: {sentence_of(message)}",
             "Look at KServe's controller: `kubectl -n kserve get pods`.", retry_after=seconds or 2,
         )  # fmt: skip
-    told_so = f": {_sentence(message)}" if message else "."
+    told_so = f": {sentence_of(message)}" if message else "."
     return Unavailable(f"The Kubernetes API server answered {status}{told_so}", retry_after=seconds or 2)
 
 
@@ -99,12 +99,12 @@ def _forbidden(message: str, verb: str, kind: Kind) -> ModelManagerError:
         return _by_webhook(found)
     if "because it is being terminated" in message:
         return Conflict(
-            f"The namespace is being deleted: {_sentence(message)}",
+            f"The namespace is being deleted: {sentence_of(message)}",
             "Wait, or set ACTIVE_NAMESPACE to another.",
         )
     if "exceeded quota" in message:
         return Conflict(
-            f"The namespace's quota does not allow it: {_sentence(message)}", "Raise the ResourceQuota."
+            f"The namespace's quota does not allow it: {sentence_of(message)}", "Raise the ResourceQuota."
         )
     found = _RBAC.search(message)
     verb, plural, group, namespace = found.groups() if found else (verb, kind.plural, kind.group, "")
@@ -119,7 +119,7 @@ def _forbidden(message: str, verb: str, kind: Kind) -> ModelManagerError:
 
 def _by_webhook(found: re.Match[str]) -> Unprocessable:
     return Unprocessable(
-        f"The cluster's admission refuses it: {_sentence(found[2])}",
+        f"The cluster's admission refuses it: {sentence_of(found[2])}",
         f"The webhook {found[1]} said so; correct the catalog entry.", webhook=found[1],
     )  # fmt: skip
 
@@ -141,7 +141,7 @@ def _conflict(told: dict[str, Any], message: str, what: str) -> Conflict:
     causes = items(mapping(told.get("details")).get("causes"))
     fields = [str(cause["field"]) for cause in causes if cause.get("field")]
     if not fields:
-        return StaleVersion(f"{what} was changed meanwhile: {_sentence(message)}")
+        return StaleVersion(f"{what} was changed meanwhile: {sentence_of(message)}")
     managers = sorted(
         {who for cause in causes for who in _CONFLICTING.findall(str(cause.get("message", "")))}
     )
@@ -168,9 +168,3 @@ def _seconds(header: str | None, told: dict[str, Any]) -> int | None:
         except ValueError:
             continue
     return None
-
-
-def _sentence(text: str) -> str:
-    """On one line, ended like a sentence."""
-    flat = " ".join(text.split())
-    return flat if flat.endswith(".") else f"{flat}."

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from model_manager.errors import Forbidden
 from model_manager.serving.kserve.api import Api
-from model_manager.serving.kserve.kinds import CLUSTER_RUNTIMES, RUNTIMES, Object, mapping, name_of
+from model_manager.serving.kserve.kinds import CLUSTER_RUNTIMES, RUNTIMES, Object, model_of, name_of
 from model_manager.serving.kserve.mirror import Mirror, Watching
 from model_manager.serving.runtime import ServingRuntime
 
@@ -38,7 +38,7 @@ class WatchedRuntimes(Mapping[str, ServingRuntime]):
 
     def is_gone(self, service: Object) -> str:
         """The runtime that an InferenceService names and the cluster has not; "" where that is not known for sure."""
-        name = mapping(mapping(mapping(service.get("spec")).get("predictor")).get("model")).get("runtime")
+        name = model_of(service).get("runtime")
         if not isinstance(name, str) or any(
             mirror.trouble is not None or not mirror.complete.is_set() for mirror in self.mirrors
         ):
