@@ -19,7 +19,7 @@ test: $(VENV)/dev.stamp  ## Run the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 test-cluster: $(VENV)/dev.stamp  ## Test on a real Kubernetes with KServe and Knative, built here the first time (needs Go)
-	@$(BIN)/python -m testcluster && $(BIN)/python -m pytest -vv -m cluster tests/cluster $(ARGS)
+	@$(BIN)/python -m testcluster && $(BIN)/python -m pytest -vv -n 2 --dist worksteal -m cluster tests/cluster $(ARGS)
 
 check: lint types arrows test  ## Everything that must hold before a change lands
 

@@ -18,6 +18,14 @@ def test_a_sentence_is_told_once_with_its_cases() -> None:
     ]
 
 
+def test_files_that_ran_side_by_side_are_told_one_after_the_other() -> None:
+    claims = [
+        Claim(about, sentence, "", True) for sentence in ("one", "two") for about in ("Switches", "Why")
+    ]
+    lines = ["Switches:", "  proved: one", "  proved: two", "Why:", "  proved: one", "  proved: two"]
+    assert list(told(claims)) == lines
+
+
 def test_what_did_not_hold_is_told_beside_what_did() -> None:
     claims = [Claim("Switches", "a switch is restored", case, case == "oom") for case in ("crash", "oom")]
     assert list(told(claims)) == [

@@ -1,9 +1,10 @@
-"""One cluster for the whole run, one namespace for each test; at its end, what it proved. `make test-cluster`."""
+"""A cluster for each process of a run, a namespace for each test; at the end, what was proved. `make test-cluster`."""
 
 import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from testcluster import Cluster, Namespace, build
@@ -36,7 +37,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     held: dict[tuple[str, str, str], bool] = {}
     for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, ()):
-            if words := dict(report.user_properties).get("claim"):
+            claim: Any = dict(report.user_properties).get("claim")
+            if claim:
+                words = tuple(claim)  # from another process it comes as a list
                 held[words] = held.get(words, True) and outcome == "passed"
     if held:
         terminalreporter.section(f"what this run proved, on {stood_on()}")
@@ -46,7 +49,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """Up for the whole run; its logs stay when a test failed."""
+    """Up until this process has run its tests; its logs stay when a test failed."""
     begun = time.monotonic()
     made = Cluster(build.programs(say))
     kept = True

@@ -33,19 +33,17 @@ def words_of(item: pytest.Item) -> tuple[str, str, str]:
 
 
 def told(claims: Iterable[Claim]) -> Iterator[str]:
-    """Lines to print. A sentence is told once, with its cases; it is proved when all of them held."""
-    cases: dict[tuple[str, str], list[Claim]] = {}
+    """Lines to print: files that ran side by side one after the other, each sentence once, with its cases."""
+    cases: dict[str, dict[str, list[Claim]]] = {}
     for claim in claims:
-        cases.setdefault((claim.about, claim.sentence), []).append(claim)
-    before = ""
-    for (about, sentence), found in cases.items():
-        if about != before:
-            yield f"{about}:"
-            before = about
-        for held, word in ((True, "proved"), (False, "NOT PROVED")):
-            if names := [claim.case for claim in found if claim.held is held]:
-                rows = ", ".join(filter(None, names))
-                yield f"  {word}: {sentence}{f' ({rows})' if rows else ''}"
+        cases.setdefault(claim.about, {}).setdefault(claim.sentence, []).append(claim)
+    for about, sentences in cases.items():
+        yield f"{about}:"
+        for sentence, found in sentences.items():
+            for held, word in ((True, "proved"), (False, "NOT PROVED")):
+                if names := [claim.case for claim in found if claim.held is held]:
+                    rows = ", ".join(filter(None, names))
+                    yield f"  {word}: {sentence}{f' ({rows})' if rows else ''}"
 
 
 def stood_on() -> str:

@@ -98,8 +98,12 @@ async def local_platform(
         await relay.aclose()
 
 
+PATIENCE = 40.0
+"""Seconds. The garbage collector of a new cluster finds out about KServe's kinds only every 30 s."""
+
+
 async def observed_when(
-    platform: Platform, check: Callable[[Observed], Any], slot: str = SLOT, timeout: float = 10.0
+    platform: Platform, check: Callable[[Observed], Any], slot: str = SLOT, timeout: float = PATIENCE
 ) -> Observed:
     """What the platform says of a slot as soon as `check` is content with it."""
     seen = Observed()
@@ -117,7 +121,7 @@ async def observed_when(
 
 
 async def instance_when(
-    platform: Platform, check: Callable[[Instance], Any], slot: str = SLOT, timeout: float = 10.0
+    platform: Platform, check: Callable[[Instance], Any], slot: str = SLOT, timeout: float = PATIENCE
 ) -> Instance:
     """The slot's first instance as soon as `check` is content with it."""
     seen = await observed_when(
