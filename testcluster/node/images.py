@@ -13,6 +13,7 @@ COMMANDS = {
     "model-manager": [sys.executable, "-m", "model_manager"],
     "vllm": [sys.executable, "-m", "testcluster.node.vllm"],
     "storage-initializer": [sys.executable, "-m", "testcluster.node.initializer"],
+    "queue-proxy": [sys.executable, "-m", "testcluster.node.queue"],
 }
 """What containers find on their PATH beside the machine's own commands."""
 
@@ -20,6 +21,7 @@ ENTRY_POINTS = {
     "ghcr.io/model-manager/model-manager": ["model-manager"],
     "vllm/vllm-openai": ["vllm", "serve"],
     "kserve/storage-initializer": ["storage-initializer"],
+    "dev.local/queue": ["queue-proxy"],
     "test.invalid/model-server": [sys.executable, "-m", "tests.model_server"],
 }
 """Images by name, whatever their tag or digest."""

@@ -24,7 +24,9 @@ async def _connection(wanted: dict[str, Any], container: dict[str, Any], ip: str
     try:
         if "httpGet" not in wanted:
             return ""
-        writer.write(f"GET {target.get('path', '/')} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+        headers = [f"{one['name']}: {one['value']}\r\n" for one in target.get("httpHeaders", [])]
+        head = f"GET {target.get('path', '/')} HTTP/1.0\r\nHost: {host}\r\n{''.join(headers)}\r\n"
+        writer.write(head.encode())
         status = int((await reader.readline()).split()[1])
         return "" if 200 <= status < 400 else f"HTTP probe failed with statuscode: {status}"
     finally:
