@@ -70,7 +70,7 @@ def test_the_readmes_commands_are_those_that_are_tested() -> None:
 def test_every_cause_of_a_failure_is_documented() -> None:
     rows = (*diagnose.LLAMA_CPP, *diagnose.VLLM, *diagnose.ANY)
     codes = {row.code for row in (*rows, *on_cluster.ROWS)} | {code for code, *_ in diagnose.ENDS.values()}
-    codes |= {code for code, *_ in on_cluster.RUNTIME.values()}
+    codes |= {row.code for row in on_cluster.RUNTIME.values()}
     page = (ROOT / "docs/why.md").read_text()
     assert sorted(code for code in codes if f"`{code}`" not in page) == []
 

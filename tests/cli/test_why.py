@@ -166,6 +166,15 @@ def test_an_empty_slot(run: Run, service: Service) -> None:
     assert "GET /history" not in service.paths()
 
 
+def test_what_others_changed_is_shown_although_all_is_well(run: Run, service: Service) -> None:
+    answering(service, SLOT)
+    drift = [{"field": "spec.replicas", "wanted": 1, "found": 2, "by": "argocd"}]
+    service.on(
+        "GET", "/slots/active-llm/why", WHY | {"code": "serving", "cause": "demo serves.", "drift": drift}
+    )
+    assert "Changed by others:\n  spec.replicas by argocd: 1 is 2 now\n" in run("why").out
+
+
 def test_programs_get_it_as_one_object(run: Run, service: Service) -> None:
     answering(service, SLOT | {"lastFailure": FAILED})
     found = json.loads(run("why", "-o", "json").out)

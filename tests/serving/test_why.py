@@ -7,7 +7,7 @@ import pytest
 from model_manager.jobs.job import Job
 from model_manager.serving.evidence import Evidence
 from model_manager.serving.ledger import Row
-from model_manager.serving.platform import Instance, Observed, Trouble
+from model_manager.serving.platform import Difference, Instance, Observed, Trouble
 from model_manager.serving.why import Situation, why
 
 AGAIN = "`model-manager slots set s big` tries it again."
@@ -50,9 +50,14 @@ PROBE = Trouble("not_ready", "its Startup probe fails: 503.", "It may load.")
 LOST = Trouble("node_lost", "The node is gone.", "See it.")
 AWAY = Trouble("unavailable", "The Kubernetes API server cannot be reached.", "This is tried again.")
 
+ARGS = Difference("spec.args", ["--x"], ["--y"], "kubectl-edit")
+
 SITUATIONS: list[tuple[str, Situation, str, str]] = [
     ("empty", Situation("s"), "Nothing is wanted", "`model-manager models` lists"),
     ("serving", Situation("s", ACTIVE, None, "big", True, seen(one(ready=True))), "big serves, as", "Nothing is to be"),
+    ("serving", Situation("s", ACTIVE, None, "big", True, drift=[ARGS, Difference("spec.x", 1, 2)]),
+     "big serves, but not as it was applied: kubectl-edit, somebody else changed spec.args, spec.x.", "DRIFT=repair"),
+    ("serving", Situation("s", ACTIVE, None, "big", True, drift=[ARGS] * 5), "spec.args and 2 more fields.", "show s`"),
     # What was asked for failed.
     ("out_of_memory", Situation("s", row(model="demo", phase="active", result="active"), FAILED, "demo", True),
      "big failed: It took too much. demo serves instead.", f"Use less. {AGAIN}"),

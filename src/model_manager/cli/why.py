@@ -105,6 +105,10 @@ def _print(found: dict[str, Any]) -> None:
         output.say(f"\n{failure.model_id} failed (activation {failure.id}):")
         records.print_facts(FAILURE, failure, "  ")
     _print_seen(why)
+    if why.drift:
+        output.say("\nChanged by others:")
+        for one in why.drift:
+            output.say(f"  {one.field} by {one.by or 'somebody else'}: {one.wanted!r} is {one.found!r} now")
     if found["timeline"]:
         output.say("\nHow it went:")
         for step in found["timeline"]:

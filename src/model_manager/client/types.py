@@ -354,13 +354,15 @@ class Evidence(Struct, rename="camel", kw_only=True):
 class Finding(Struct, rename="camel", kw_only=True):
     """One thing that was looked at. `unknown`: it may not be looked at, or nobody answered.
 
-    `hint` says what to do about it; `command` does it, or shows more, where a single command can."""
+    `hint` says what to do about it; `command` does it, or shows more, where a single command can. `code` is what a
+    failure for this is called, where it has a name of its own."""
 
     name: str
     status: str
     sentence: str
     hint: str = ""
     command: str = ""
+    code: str = ""
 
 
 class Examination(Struct, rename="camel", kw_only=True):
@@ -396,6 +398,15 @@ class ForeignFolder(Struct, rename="camel", kw_only=True):
 
 class Health(Struct, rename="camel", kw_only=True):
     status: str = "ok"
+
+
+class HeldLease(Struct, rename="camel", kw_only=True):
+    """The Lease of the cluster that this service works by. `holder` is its name there, `token` counts changes of hands."""
+
+    namespace: str
+    name: str
+    holder: str
+    token: int
 
 
 class History(Struct, rename="camel", kw_only=True):
@@ -690,6 +701,7 @@ class SystemInfo(Struct, rename="camel", kw_only=True):
     recent_history: list[HistoryEvent]
     problems: list[str]
     cluster: ClusterInfo | None
+    lease: HeldLease | None
 
 
 class Tested(Struct, rename="camel", kw_only=True):
@@ -749,7 +761,7 @@ class Why(Struct, rename="camel", kw_only=True):
 
     `code` is a failure's, `unknown`, or a word for a state in which nothing is wrong (`serving`, `empty`, a phase).
     `activation` is the attempt that the cause is about; `log` its model server's last lines. After a failure the
-    evidence is what was seen when it failed."""
+    evidence is what was seen when it failed. `drift` is what others have changed in what serves, field by field."""
 
     slot: str
     state: str
@@ -761,3 +773,4 @@ class Why(Struct, rename="camel", kw_only=True):
     next: str
     log: list[str]
     evidence: Evidence
+    drift: list[Difference]

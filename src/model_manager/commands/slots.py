@@ -70,7 +70,7 @@ async def get_slot(parts: Parts, name: str) -> Slot:
         name=name, state=state_of(row, target is not None), desired=activation_of(parts, row) if row else None,
         serving=target.model_id if target else None, last_good=at.last_good, in_flight=parts.targets.in_flight(name),
         reason=await _reason(parts, row), last_failure=activation_of(parts, latest) if latest and failed else None,
-        drift=_drift(parts, row),
+        drift=drift_of(parts, row),
     )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ async def _reason(parts: Parts, row: Row | None) -> str:
     return said or "It is being started again."
 
 
-def _drift(parts: Parts, row: Row | None) -> list[Difference]:
+def drift_of(parts: Parts, row: Row | None) -> list[Difference]:
     """Before it is active there is nothing that others could have changed: it is being applied."""
     return list(parts.platform.drift(row.manifest)) if row is not None and row.phase == "active" else []
 

@@ -3,13 +3,13 @@
 from msgspec import Struct
 
 from model_manager.commands.parts import Parts
-from model_manager.commands.slots import state_of
+from model_manager.commands.slots import drift_of, state_of
 from model_manager.errors import ModelManagerError, NotFound
 from model_manager.jobs.job import Job
 from model_manager.serving import ledger, why
 from model_manager.serving.evidence import Evidence
 from model_manager.serving.ledger import Row
-from model_manager.serving.platform import Observed, Trouble
+from model_manager.serving.platform import Difference, Observed, Trouble
 
 LOG_LINES = 40
 
@@ -19,7 +19,7 @@ class Why(Struct, rename="camel"):
 
     `code` is a failure's, `unknown`, or a word for a state in which nothing is wrong (`serving`, `empty`, a phase).
     `activation` is the attempt that the cause is about; `log` its model server's last lines. After a failure the
-    evidence is what was seen when it failed.
+    evidence is what was seen when it failed. `drift` is what others have changed in what serves, field by field.
     """
 
     slot: str
@@ -32,6 +32,7 @@ class Why(Struct, rename="camel"):
     next: str
     log: list[str]
     evidence: Evidence
+    drift: list[Difference]
 
 
 async def why_slot(parts: Parts, name: str) -> Why:
@@ -46,7 +47,7 @@ async def why_slot(parts: Parts, name: str) -> Why:
     now = why.Situation(
         slot=name, desired=desired, failed=failed, serving=target.model_id if target else None,
         serves_desired=desired is not None and parts.targets.serves(name, desired.id), observed=observed,
-        trouble=trouble, job=await _job(parts, desired), log=await _log(parts, name),
+        trouble=trouble, drift=drift_of(parts, desired), job=await _job(parts, desired), log=await _log(parts, name),
     )  # fmt: skip
     found = why.why(now)
     past = failed if failed is not None and found.code == (failed.code or why.UNKNOWN) else None
@@ -57,6 +58,7 @@ async def why_slot(parts: Parts, name: str) -> Why:
         code=found.code, cause=found.sentence, next=found.hint,
         log=list(past.log_tail if past else now.log),
         evidence=past.evidence if past and past.evidence != Evidence() else await _evidence(parts, name),
+        drift=list(now.drift),
     )  # fmt: skip
 
 

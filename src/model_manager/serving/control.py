@@ -202,7 +202,7 @@ class SlotLoop:
         except ModelManagerError as e:
             if _may_pass(e):
                 raise
-            await self._fail(row, Failure(e.code, e.sentence, e.hint))
+            await self._fail(row, Failure(str(e.data.get("cause", e.code)), e.sentence, e.hint))
             return
         except (
             Exception
@@ -294,7 +294,7 @@ class SlotLoop:
         except ModelManagerError as e:
             if _may_pass(e):
                 raise  # the platform or the disk may come back; the next turn tries again
-            await self._fail(row, Failure(e.code, e.sentence, e.hint))
+            await self._fail(row, Failure(str(e.data.get("cause", e.code)), e.sentence, e.hint))
 
     async def _empty(self, observed: Observed) -> None:
         """Nothing is wanted: let requests in flight end, then stop what is there."""

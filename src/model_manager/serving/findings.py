@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from model_manager.errors import Forbidden, ModelManagerError, TooManyRequests, Unavailable
 
@@ -15,7 +15,8 @@ SHOWN = 5
 class Finding(Struct, frozen=True):
     """One thing that was looked at. `unknown`: it may not be looked at, or nobody answered.
 
-    `hint` says what to do about it; `command` does it, or shows more, where a single command can.
+    `hint` says what to do about it; `command` does it, or shows more, where a single command can. `code` is what a
+    failure for this is called, where it has a name of its own.
     """
 
     name: str
@@ -23,12 +24,13 @@ class Finding(Struct, frozen=True):
     sentence: str
     hint: str = ""
     command: str = ""
+    code: str = ""
 
 
 def of_error(name: str, error: ModelManagerError, command: str = "") -> Finding:
     """An error as a finding: what could not be asked is unknown, all else has failed."""
     status: Status = "unknown" if isinstance(error, Forbidden | Unavailable | TooManyRequests) else "fail"
-    return Finding(name, status, error.sentence, error.hint, command)
+    return Finding(name, status, error.sentence, error.hint, command, str(error.data.get("cause", "")))
 
 
 def gathered(of_models: Iterable[tuple[str, Finding]]) -> list[Finding]:
@@ -49,4 +51,4 @@ def _told(finding: Finding, models: list[str], *, of_all: bool) -> Finding:
     status = "warn" if finding.status == "fail" and not of_all else finding.status
     more = f" and {len(models) - SHOWN} more" if len(models) > SHOWN else ""
     needed = f"{finding.sentence} Needed by {', '.join(models[:SHOWN])}{more}."
-    return Finding(finding.name, status, needed, finding.hint, finding.command)
+    return structs.replace(finding, status=status, sentence=needed)

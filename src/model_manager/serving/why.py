@@ -11,7 +11,7 @@ from model_manager.jobs.job import Job
 from model_manager.serving.activation import current, others
 from model_manager.serving.diagnose import NOT_READY, Diagnosis, diagnose
 from model_manager.serving.ledger import Row
-from model_manager.serving.platform import Instance, Observed, Trouble
+from model_manager.serving.platform import Difference, Instance, Observed, Trouble
 
 UNKNOWN = "unknown"
 WATCH = "Wait; `model-manager status --watch` shows how it goes on."
@@ -20,7 +20,8 @@ WATCH = "Wait; `model-manager status --watch` shows how it goes on."
 class Situation(Struct, frozen=True):
     """Everything a cause may be read from. `failed` is what a user asked for last, if that failed.
 
-    `trouble` is why the platform could not be looked at, None if it was: then `observed` is what was seen.
+    `trouble` is why the platform could not be looked at, None if it was: then `observed` is what was seen, and `drift`
+    what others have changed in what serves.
     """
 
     slot: str
@@ -30,6 +31,7 @@ class Situation(Struct, frozen=True):
     serves_desired: bool = False
     observed: Observed = Observed()
     trouble: Trouble | None = None
+    drift: Sequence[Difference] = ()
     job: Job | None = None
     log: Sequence[str] = ()
 
@@ -48,8 +50,20 @@ def why(now: Situation) -> Diagnosis:
             f"`model-manager models` lists what there is, `model-manager slots set {now.slot} ID` serves one.",
         )  # fmt: skip
     if now.serves_desired:
-        return Diagnosis("serving", f"{desired.model_id} serves, as is wanted.", "Nothing is to be done.")
+        return _serving(now, desired)
     return _on_its_way(now, desired)
+
+
+def _serving(now: Situation, row: Row) -> Diagnosis:
+    if not now.drift:
+        return Diagnosis("serving", f"{row.model_id} serves, as is wanted.", "Nothing is to be done.")
+    who = ", ".join(sorted({one.by or "somebody else" for one in now.drift}))
+    fields = ", ".join(one.field for one in now.drift[:3])
+    more = f" and {len(now.drift) - 3} more fields" if len(now.drift) > 3 else ""
+    return Diagnosis(
+        "serving", f"{row.model_id} serves, but not as it was applied: {who} changed {fields}{more}.",
+        f"With MODEL_MANAGER_DRIFT=repair it is put back; `model-manager slots show {now.slot}` shows what was wanted.",
+    )  # fmt: skip
 
 
 def _failed(now: Situation, failed: Row) -> Diagnosis:
@@ -81,7 +95,9 @@ def _not_serving(now: Situation, row: Row) -> Diagnosis:
         )
         return Diagnosis("verifying", said, WATCH)
     if instance is not None and instance.state == "running":
-        return _unready(f"{row.model_id} does not serve: it runs, and does not pass its health probe.")
+        said = "it runs, and does not pass its health probe."
+        hint = f"If its log stands still, look there: `model-manager logs {now.slot}`."
+        return Diagnosis(NOT_READY, f"{row.model_id} does not serve: {said}", hint)
     return _unknown(now, f"Why {row.model_id} does not serve is not known here.")
 
 
@@ -146,14 +162,10 @@ def _of_end(now: Situation, row: Row, instance: Instance) -> Diagnosis:
     )
 
 
-def _unready(sentence: str) -> Diagnosis:
-    return Diagnosis(NOT_READY, sentence, "If its log stands still, look there: `model-manager logs`.")
-
-
 def _unknown(now: Situation, sentence: str) -> Diagnosis:
     lines = [line.strip() for line in now.log if line.strip()][-3:]
     said = f" Its last lines: {' | '.join(lines)}" if lines else " It wrote nothing."
-    return Diagnosis(UNKNOWN, sentence + said, "Look at the whole log: `model-manager logs`.")
+    return Diagnosis(UNKNOWN, sentence + said, f"Look at the whole log: `model-manager logs {now.slot}`.")
 
 
 def _ended(sentence: str) -> str:

@@ -1,11 +1,16 @@
 """Why models do not start on a cluster: what Kubernetes said of each failure, and the cause that is read from it."""
 
+import re
 from typing import Any
 
 import pytest
 
-from model_manager.serving.kserve.diagnose import AT_ONCE, NEVER, find, of_pod, of_service
+from model_manager.serving.kserve.diagnose import AT_ONCE, NEVER, SOON, find, of_pod, of_service
 
+VOLUMES: list[dict[str, Any]] = [
+    {"name": "v", "persistentVolumeClaim": {"claimName": "weights"}},
+    {"name": "e"},
+]
 RUNNING: dict[str, Any] = {"state": {"running": {}}, "lastState": {}}
 
 
@@ -13,7 +18,8 @@ def pod(status: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     container = {"name": "kserve-container", "resources": {"limits": {"memory": "8Gi"}}}
     statuses = [{"name": "kserve-container", "image": "llama:1", **status}] if status else []
     return {
-        "spec": {"containers": [container], "nodeName": "gpu-1"},
+        "metadata": {"name": "active-llm-predictor-x", "namespace": "models"},
+        "spec": {"containers": [container], "nodeName": "gpu-1", "volumes": VOLUMES},
         "status": {"phase": "Pending", "containerStatuses": statuses, **more},
     }
 
@@ -45,8 +51,10 @@ NODES = "0/1 nodes are available: "
 PULL = 'failed to pull and unpack image "model-manager/llama-cpp:test": '
 
 PODS = [
-    ("claim_missing", unscheduled('persistentvolumeclaim "absent" not found. not found'), "claim absent"),
-    ("claim_unbound", unscheduled(f"{NODES}pod has unbound immediate PersistentVolumeClaims."), "not bound"),
+    ("claim_missing", unscheduled('persistentvolumeclaim "absent" not found. not found'),
+     "claim absent does not exist in the namespace models."),
+    ("claim_unbound", unscheduled(f"{NODES}pod has unbound immediate PersistentVolumeClaims."),
+     "to a volume: weights in the namespace models."),
     ("claim_elsewhere", unscheduled(f"{NODES}1 node(s) had volume node affinity conflict."), "on another node"),
     ("gpu_missing", unscheduled(f"{NODES}1 Insufficient nvidia.com/gpu."), "enough free nvidia.com/gpu: 0/1"),
     ("gpu_missing", unscheduled(f"{NODES}1 Insufficient amd.com/gpu, 2 Insufficient cpu."), "free amd.com/gpu: "),
@@ -58,13 +66,14 @@ PODS = [
     ("unschedulable", unscheduled("something new"), "No node can hold the pod: something new."),
     ("image_missing", pod(waiting("ErrImagePull", f"{PULL}not found")), "does not exist: failed to pull"),
     ("image_missing", pod(waiting("ImagePullBackOff", f"Back-off: ErrImagePull: {PULL}not found")), "does not exist"),
-    ("image_denied", pod(waiting("ErrImagePull", "pull access denied")), "registry refuses"),
+    ("image_denied", pod(waiting("ErrImagePull", "pull access denied")), "is refused by its registry"),
     ("image_pull", pod(waiting("ErrImagePull", "dial tcp: i/o timeout")), "cannot be pulled: dial tcp"),
     ("image_pull", pod(waiting("InvalidImageName")), "InvalidImageName of llama:1."),
-    ("secret_missing", pod(waiting("CreateContainerConfigError", 'secret "hf" not found')), "The secret hf does not"),
+    ("secret_missing", pod(waiting("CreateContainerConfigError", 'secret "hf" not found')),
+     "The secret hf does not exist in the namespace models."),
     ("config_map_missing", pod(waiting("CreateContainerConfigError", 'configmap "c" not found')), "ConfigMap c"),
     ("key_missing", pod(waiting("CreateContainerConfigError", "couldn't find key t in Secret models/hf")),
-     "The Secret models/hf has no key t."),
+     "The Secret hf in the namespace models has no key t."),
     ("weights_missing", pod(waiting("CreateContainerConfigError", "failed to prepare subPath for volumeMount")),
      "cannot be mounted"),
     ("command_missing", pod(waiting("RunContainerError", 'exec: "vllm": executable file not found in $PATH')),
@@ -76,7 +85,8 @@ PODS = [
     ("disk_full", init(ended(1, message="OSError: No space left on device")), "disk is too small"),
     ("fetch_failed", init(BACKOFF, ended(3)), "storage-initializer ended with 3."),
     ("fetch_out_of_memory", init(BACKOFF, ended(137, "OOMKilled")), "killed for want of memory"),
-    ("image_missing", init(waiting("ErrImagePull", "kserve/storage-initializer: not found")["state"]), "image"),
+    ("image_missing", init(waiting("ErrImagePull", "kserve/storage-initializer: not found")["state"]),
+     "The storage initializer's image does not exist"),
     ("out_of_memory", pod({"state": BACKOFF, "lastState": ended(137, "OOMKilled")}), "than its limit of 8Gi."),
     ("out_of_memory", pod({"state": {"running": {}}, "lastState": ended(137, "OOMKilled")}), "limit of 8Gi"),
     ("evicted", pod(phase="Failed", reason="Evicted", message="The node was low on memory."), "low on memory"),
@@ -90,9 +100,10 @@ PODS = [
 
 @pytest.mark.parametrize(("code", "seen", "said"), PODS)
 def test_each_failure_of_a_pod_is_named(code: str, seen: dict[str, Any], said: str) -> None:
-    found = of_pod(seen)
+    found = of_pod(seen, runtime="fast")
     assert found is not None
     assert (found.code, said in found.sentence) == (code, True), found.sentence
+    assert not re.search(r"[{}]|-n (?!models |kserve )", found.hint), "commands can be pasted"
     assert found.sentence.endswith(".")
     assert not found.sentence.endswith("..")
     assert found.hint.endswith(".")
@@ -170,7 +181,11 @@ def test_the_lost_node_is_the_cause_also_when_another_pod_waits_for_room() -> No
 
 def service(transition: str = "InvalidSpec", reason: str = "") -> dict[str, Any]:
     failure = {"reason": reason, "message": "Waiting for runtime to become available"}
-    return {"status": {"modelStatus": {"transitionStatus": transition, "lastFailureInfo": failure}}}
+    return {
+        "metadata": {"name": "active-llm", "namespace": "models"},
+        "spec": {"predictor": {"model": {"runtime": "fast"}}},
+        "status": {"modelStatus": {"transitionStatus": transition, "lastFailureInfo": failure}},
+    }
 
 
 @pytest.mark.parametrize(
@@ -186,6 +201,8 @@ def test_what_kserve_says_where_there_is_no_pod_as_it_is_wanted(
     assert found is not None
     assert found.code == code
     assert "Waiting for runtime" in found.sentence
+    assert "serving runtime fast" in found.sentence + found.hint
+    assert found.patience == SOON
 
 
 def test_an_old_failure_of_the_service_is_not_believed() -> None:
@@ -216,3 +233,37 @@ def test_events_tell_why_there_is_no_pod(told: dict[str, Any], code: str) -> Non
     assert found is not None
     assert found.code == code
     assert of_service({}, [told], [pod(RUNNING)], []) is None, "it may be about a pod that is leaving"
+
+
+@pytest.mark.parametrize(
+    ("seen", "step"),
+    [
+        (unscheduled(f"{NODES}pod has unbound immediate PersistentVolumeClaims."),
+         "kubectl -n models describe pvc weights"),
+        (pod(waiting("CreateContainerConfigError", 'secret "hf" not found')),
+         "kubectl -n models create secret generic hf "),
+        (pod(waiting("CreateContainerConfigError", "couldn't find key t in Secret models/hf")),
+         "kubectl -n models describe Secret hf`"),
+        (pod(waiting("ErrImagePull", "not found")), "Correct the image in the serving runtime fast."),
+        (init(waiting("ErrImagePull", "not found")["state"]),
+         "kubectl -n kserve edit configmap inferenceservice-config"),
+    ],
+)  # fmt: skip
+def test_the_next_step_names_what_is_meant_and_where(seen: dict[str, Any], step: str) -> None:
+    found = of_pod(seen, runtime="fast")
+    assert found is not None
+    assert step in found.hint
+
+
+def test_the_next_step_for_a_service_names_it() -> None:
+    found = of_service(service("UpToDate"), [event("ServerlessModeRejected", "no")], [], [])
+    assert found is not None
+    assert "`kubectl -n models delete inferenceservice active-llm`" in found.hint
+    labelled = {"labels": {"serving.kserve.io/inferenceservice": "second"}}
+    conditions = [{"type": "Ready", "status": "False"}]
+    probed = of_pod(
+        pod(RUNNING, conditions=conditions) | {"metadata": labelled},
+        [event("Unhealthy", "Startup probe failed: 1")],
+    )
+    assert probed is not None
+    assert "`model-manager logs second`" in probed.hint

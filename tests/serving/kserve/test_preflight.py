@@ -27,37 +27,65 @@ def with_pod(**fields: Any) -> Manifest:
     return made
 
 
+def keyed(how: str, name: str) -> list[dict[str, Any]]:
+    return [{"name": "T", "valueFrom": {how: {"name": name, "key": "k"}}}]
+
+
 SECRET = [{"name": "T", "valueFrom": {"secretKeyRef": {"name": "hf-token", "key": "token"}}}]
 
 NEVER = [
-    (wanting("nope"), "There is no serving runtime called 'nope'."),
-    (wanting("off"), "The serving runtime 'off' is disabled."),
-    (wanting(modelFormat={"name": "onnx"}), "does not support the model format 'onnx'."),
+    ("runtime_missing", wanting("nope"), "There is no serving runtime called 'nope'."),
+    ("runtime_disabled", wanting("off"), "The serving runtime 'off' is disabled."),
+    ("runtime_unfit", wanting(modelFormat={"name": "onnx"}), "does not support the model format 'onnx'."),
     (
+        "runtime_unfit",
+        wanting("unnamed-ports"),
+        "no Service of the serving runtime unnamed-ports: its ports 9000 have no",
+    ),
+    (
+        "claim_missing",
         wanting(storageUri="pvc://absent/x"),
         "The volume claim absent does not exist in the namespace default.",
     ),
     (
+        "claim_unbound",
         wanting(storageUri="pvc://pending/x"),
         "The volume claim pending is not bound to a volume; it is Pending.",
     ),
-    (wanting(storageUri="pvc://ours/gone"), "the claim ours has no folder gone."),
-    (wanting(env=SECRET), "The secret hf-token does not exist in the namespace default."),
-    (wanting("wants-secret"), "The secret of-the-runtime does not exist"),
+    ("weights_missing", wanting(storageUri="pvc://ours/gone"), "the claim ours has no folder gone."),
+    ("secret_missing", wanting(env=SECRET), "The secret hf-token does not exist in the namespace default."),
+    ("secret_missing", wanting("wants-secret"), "The secret of-the-runtime does not exist"),
     (
+        "key_missing",
+        wanting(env=keyed("secretKeyRef", "keyed")),
+        "The secret keyed in the namespace default has no key k.",
+    ),
+    (
+        "key_missing",
+        wanting(env=keyed("configMapKeyRef", "map")),
+        "The ConfigMap map in the namespace default has no key k.",
+    ),
+    (
+        "config_map_missing",
         with_pod(volumes=[{"name": "v", "configMap": {"name": "templates"}}]),
         "The ConfigMap templates does not exist",
     ),
     (
+        "claim_missing",
         with_pod(volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "cache"}}]),
         "The volume claim cache",
     ),
     (
+        "no_node",
         wanting(resources={"limits": {"nvidia.com/gpu": "2"}}),
         "it asks for 2 nvidia.com/gpu, and gpu-1 has 1.",
     ),
-    (wanting(resources={"requests": {"memory": "33Gi"}}), "it asks for 33Gi memory, and gpu-1 has 32Gi."),
-    (with_pod(nodeSelector={"zone": "b"}), "gpu-1 is not labelled zone=b."),
+    (
+        "no_node",
+        wanting(resources={"requests": {"memory": "33Gi"}}),
+        "it asks for 33Gi memory, and gpu-1 has 32Gi.",
+    ),
+    ("no_node", with_pod(nodeSelector={"zone": "b"}), "gpu-1 is not labelled zone=b."),
 ]
 
 
@@ -70,19 +98,25 @@ def cluster(api: FakeApi, kserve: FakeKServe) -> FakeApi:
     secret["spec"]["containers"][0]["env"] = [
         {"name": "K", "valueFrom": {"secretKeyRef": {"name": "of-the-runtime", "key": "k"}}}]  # fmt: skip
     kserve.add_runtime(secret)
+    ports = copy.deepcopy(RUNTIMES["well"]) | {"metadata": {"name": "unnamed-ports"}}
+    ports["spec"]["containers"][0]["ports"] = [{"containerPort": 8080}, {"containerPort": 9000}]
+    kserve.add_runtime(ports)
+    api.store.put(("secrets", "default", "keyed"), {"data": {"other": "aGY="}})
+    api.store.put(("configmaps", "default", "map"), {"data": {"other": "x"}, "binaryData": {"b": "eA=="}})
     for name, phase in (("pending", "Pending"), ("ours", "Bound")):
         api.store.put(("persistentvolumeclaims", "default", name), {"status": {"phase": phase}})
     return api
 
 
-@pytest.mark.parametrize(("wanted", "said"), NEVER)
+@pytest.mark.parametrize(("code", "wanted", "said"), NEVER)
 async def test_what_can_never_start_is_refused_before_anything_is_changed(
-    cluster: FakeApi, connect: Connect, wanted: Manifest, said: str
+    cluster: FakeApi, connect: Connect, code: str, wanted: Manifest, said: str
 ) -> None:
     platform = connect(claim="ours", weights=lambda folder: folder != "gone")
     with pytest.raises(ModelManagerError) as refused:
         await platform.check(wanted)
     assert said in refused.value.sentence
+    assert refused.value.data["cause"] == code, "as `why` calls it"
     assert refused.value.status < 500
     assert refused.value.hint
     assert cluster.count("patch", "inferenceservices") == 0
@@ -122,6 +156,19 @@ async def test_an_optional_secret_need_not_be_there(cluster: FakeApi, connect: C
     await connect().check(wanting(env=optional))
 
 
+async def test_keys_that_are_there_or_may_be_missing(cluster: FakeApi, connect: Connect) -> None:
+    there = [*keyed("secretKeyRef", "keyed"), *keyed("configMapKeyRef", "map")]
+    there[0]["valueFrom"]["secretKeyRef"]["key"] = "other"
+    there[1]["valueFrom"]["configMapKeyRef"]["key"] = "b"
+    optional = keyed("secretKeyRef", "keyed")
+    optional[0]["valueFrom"]["secretKeyRef"]["optional"] = True
+    platform = connect()
+    await platform.check(wanting(env=[*there, *optional]))
+    found = {one.name: one for one in await platform.dry_run(wanting(env=[*there, *optional]))}
+    assert (found["configmap:map"].status, found["secret:keyed"].status) == ("ok", "warn")
+    assert found["secret:keyed"].sentence.endswith("has no key k. The model starts without it.")
+
+
 async def test_a_runtime_of_the_whole_cluster_counts(cluster: FakeApi, connect: Connect) -> None:
     cluster.store.put(("clusterservingruntimes", "", "shared"), RUNTIMES["well"])
     await connect().check(wanting("shared"))
@@ -133,7 +180,9 @@ async def test_the_secret_for_the_hub_must_be_there_with_its_key(cluster: FakeAp
     with pytest.raises(ModelManagerError, match="The secret hub does not exist"):
         await connect().check(wanted)
     cluster.store.put(("secrets", "default", "hub"), {"data": {"token": "aGY="}})
-    with pytest.raises(ModelManagerError, match="The secret hub has no key HF_TOKEN"):
+    with pytest.raises(
+        ModelManagerError, match="The secret hub in the namespace default has no key HF_TOKEN"
+    ):
         await connect().check(wanted)
     cluster.store.put(("secrets", "default", "hub"), {"data": {"HF_TOKEN": "aGY="}})
     await connect().check(wanted)

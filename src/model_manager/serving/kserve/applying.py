@@ -51,8 +51,8 @@ class Applying:
         raise Conflict(
             f"The InferenceService {name_of(found)} was made by {writers}, not by this service.",
             f"Take it over with `model-manager slots adopt {name_of(found)}`, or delete it.",
-            managers=ownership.managers(found),
-        )
+            managers=ownership.managers(found), cause="not_ours",
+        )  # fmt: skip
 
     async def current(self, name: str) -> Object | None:
         try:

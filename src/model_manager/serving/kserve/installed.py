@@ -44,7 +44,13 @@ async def _kind(api: Api, kind: Kind) -> Finding:
         return Finding(name, "ok", f"The cluster has {kind.qualified} in version {kind.version}.")
     status: Status = "warn" if kind is CLUSTER_RUNTIMES else "fail"
     said = f"The cluster does not have {kind.qualified} in version {kind.version}."
-    return Finding(name, status, said, "Install KServe and its CRDs.", _INSTALL)
+    return Finding(
+        name,
+        status,
+        said,
+        "Install KServe and its CRDs (cert-manager first, which makes the certificates of its webhooks).",
+        _INSTALL,
+    )
 
 
 async def knative(api: Api) -> Finding:

@@ -8,10 +8,13 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from msgspec import Struct, structs
+
 from model_manager.errors import Forbidden, NotFound, Unprocessable
 from model_manager.serving.findings import Finding, Status, of_error
 from model_manager.serving.kserve import capacity
 from model_manager.serving.kserve.api import Api
+from model_manager.serving.kserve.diagnose import RUNTIME
 from model_manager.serving.kserve.kinds import (
     CLAIMS,
     CLUSTER_RUNTIMES,
@@ -21,10 +24,12 @@ from model_manager.serving.kserve.kinds import (
     SECRETS,
     Kind,
     Object,
+    items,
     mapping,
     name_of,
 )
 from model_manager.serving.kserve.lookup import Lookup
+from model_manager.serving.kserve.pods import CONTAINER
 from model_manager.serving.kserve.refusals import NoKind
 from model_manager.serving.manifest import HUB_TOKEN, SECRET_ANNOTATIONS
 from model_manager.serving.platform import Manifest
@@ -47,6 +52,7 @@ _WORDS = {
     CONFIG_MAPS: ("configmap", "ConfigMap"),
 }
 """What a kind is called in the names of findings, and in sentences."""
+_MISSING = {CLAIMS: "claim_missing", SECRETS: "secret_missing", CONFIG_MAPS: "config_map_missing"}
 
 
 class Preflight:
@@ -61,7 +67,8 @@ class Preflight:
         """Raises Unprocessable with the first reason why it can never start."""
         for finding in await self.look(manifest):
             if finding.status == "fail":
-                raise Unprocessable(finding.sentence, finding.hint, check=finding.name)
+                cause = {"cause": finding.code} if finding.code else {}
+                raise Unprocessable(finding.sentence, finding.hint, check=finding.name, **cause)
             if finding.status == "unknown":
                 log.info("%s: not known before the start: %s", finding.name, finding.sentence)
 
@@ -72,7 +79,7 @@ class Preflight:
         findings = [self._host_name(manifest["metadata"]["name"]), runtime]
         findings += await self._weights(manifest, lookup)
         named = sorted(_named(manifest, container).items(), key=lambda pair: (pair[0][0].plural, pair[0][1]))
-        findings += [await self._existence(kind, name, lookup, required) for (kind, name), required in named]
+        findings += [await self._existence(kind, name, lookup, need) for (kind, name), need in named]
         if container is not None:
             findings.append(await self._nodes(container, lookup))
         return findings
@@ -85,29 +92,40 @@ class Preflight:
             "host-name", "fail",
             f"KServe can make no host name of the slot and its namespace: {host} has {len(host)} characters.",
             f"At most {LONGEST_LABEL} are allowed: shorten the name of the slot or of the namespace.",
+            code="name_too_long",
         )  # fmt: skip
 
     async def _runtime(self, manifest: Manifest, lookup: Lookup) -> tuple[Finding, Container | None]:
         """The container as KServe will make it; None where the runtime may not be read, or cannot serve this."""
         name = manifest["spec"]["predictor"]["model"].get("runtime", "")
         try:
-            container = await self._container(manifest, name, lookup)
+            there = await self._found(name, lookup)
+            container = assemble(manifest, there)
         except Unprocessable as refused:
-            return of_error("runtime", refused, "kubectl get servingruntimes -A"), None
+            command, row = "kubectl get servingruntimes -A", RUNTIME.get(str(refused.data.get("reason")))
+            return structs.replace(of_error("runtime", refused, command), code=row.code if row else ""), None
         except Forbidden as forbidden:
             return of_error("runtime", forbidden), None
+        if unnamed := _unnamed_ports(there[name]):
+            return Finding(
+                "runtime", "fail",
+                f"KServe can make no Service of the serving runtime {name}: its ports {unnamed} have no name.",
+                "Of several ports, each after the first needs a `name` in the runtime.",
+                f"kubectl -n {self._api.namespace} get servingruntime {name} -o yaml", "runtime_unfit",
+            ), None  # fmt: skip
         return Finding("runtime", "ok", f"The serving runtime {name} is there."), container
 
-    async def _container(self, manifest: Manifest, name: str, lookup: Lookup) -> Container:
+    async def _found(self, name: str, lookup: Lookup) -> Mapping[str, Object]:
+        """The runtime as KServe finds it; where there is none, those that there are."""
         for kind in (RUNTIMES, CLUSTER_RUNTIMES):
             try:
-                return assemble(manifest, {name: await lookup.get(kind, name)})
+                return {name: await lookup.get(kind, name)}
             except NoKind:
                 if kind is RUNTIMES:
                     raise
             except NotFound:
                 continue
-        return assemble(manifest, await self._runtimes(lookup))  # refuses it, and says which there are
+        return await self._runtimes(lookup)
 
     async def _runtimes(self, lookup: Lookup) -> Mapping[str, Object]:
         known: dict[str, Object] = {}
@@ -127,7 +145,7 @@ class Preflight:
         if claim == self.claim and folder and not self._weights_there(folder):
             findings.append(Finding(
                 "local-cache", "fail", f"The weights are not there: the claim {claim} has no folder {folder}.",
-                "Install the model's weights, or correct the entry's `storageUri`.",
+                "Install the model's weights, or correct the entry's `storageUri`.", code="weights_missing",
             ))  # fmt: skip
         return findings
 
@@ -139,30 +157,43 @@ class Preflight:
         existence, there = await self._read(SECRETS, str(secret), lookup)
         if existence.status != "ok" or HUB_TOKEN in mapping(there.get("data")):
             return [existence]
-        return [Finding(
-            existence.name, "fail",
-            f"The secret {secret} has no key {HUB_TOKEN}, which KServe's storage initializer needs.",
-            "Add the key, or name another one in MODEL_MANAGER_HUB_TOKEN_SECRET.",
-            f"kubectl -n {self._api.namespace} describe secret {secret}",
-        )]  # fmt: skip
+        hint = "KServe's storage initializer needs it: add it, or name another one in MODEL_MANAGER_HUB_TOKEN_SECRET."
+        return [structs.replace(self._without(SECRETS, str(secret), [HUB_TOKEN]), hint=hint)]
 
     async def bound(self, claim: str, lookup: Lookup, name: str) -> Finding:
         """Whether a claim is there and has its volume."""
         existence, there = await self._read(CLAIMS, claim, lookup)
         phase = mapping(there.get("status")).get("phase")
         if existence.status != "ok":
-            return Finding(name, existence.status, existence.sentence, existence.hint, existence.command)
+            return structs.replace(existence, name=name)
         if phase in (None, "Bound"):
             return Finding(name, "ok", f"The volume claim {claim} is bound to a volume.")
         describe = f"kubectl -n {self._api.namespace} describe pvc {claim}"
         said = f"The volume claim {claim} is not bound to a volume; it is {phase}."
-        return Finding(name, "fail", said, f"See `{describe}`.", describe)
+        return Finding(name, "fail", said, f"See `{describe}`.", describe, "claim_unbound")
 
-    async def _existence(self, kind: Kind, name: str, lookup: Lookup, required: bool) -> Finding:
-        finding, _ = await self._read(kind, name, lookup)
+    async def _existence(self, kind: Kind, name: str, lookup: Lookup, need: "Need") -> Finding:
+        """Whether it is there, with the keys that are named of it."""
+        finding, there = await self._read(kind, name, lookup)
+        required = need.required
+        if finding.status == "ok":
+            known = {**mapping(there.get("data")), **mapping(there.get("binaryData"))}
+            missing = {key: vital for key, vital in need.keys.items() if key not in known}
+            required = any(missing.values())
+            if missing:
+                finding = self._without(kind, name, [key for key in missing if missing[key] is required])
         if finding.status == "fail" and not required:
             return Finding(finding.name, "warn", f"{finding.sentence} The model starts without it.")
         return finding
+
+    def _without(self, kind: Kind, name: str, keys: list[str]) -> Finding:
+        short, word = _WORDS[kind]
+        keyed = f"key {keys[0]}" if len(keys) == 1 else f"keys {', '.join(keys)}"
+        said = f"The {word} {name} in the namespace {self._api.namespace} has no {keyed}."
+        look = f"kubectl -n {self._api.namespace} describe {short} {name}"
+        return Finding(
+            f"{short}:{name}", "fail", said, "Add it, or correct the entry's `env`.", look, "key_missing"
+        )
 
     async def _read(self, kind: Kind, name: str, lookup: Lookup) -> tuple[Finding, Object]:
         """What there is to say of an object, and the object: empty where there is none, or it may not be read."""
@@ -174,7 +205,9 @@ class Preflight:
         except NotFound:
             said = f"The {word} {name} does not exist in the namespace {self._api.namespace}."
             look = f"kubectl -n {self._api.namespace} get {kind.plural}"
-            return Finding(f"{short}:{name}", "fail", said, "Create it, or correct the entry.", look), {}
+            return Finding(
+                f"{short}:{name}", "fail", said, "Create it, or correct the entry.", look, _MISSING[kind]
+            ), {}
         return Finding(f"{short}:{name}", "ok", f"The {word} {name} is there."), there
 
     async def _nodes(self, container: Container, lookup: Lookup) -> Finding:
@@ -189,12 +222,28 @@ class Preflight:
         return Finding(
             "gpu-capacity", "fail", f"No node of the cluster could ever hold the model: {why}",
             "Ask for less in the entry's `resources`, correct its `nodeSelector`, or add a node.",
-            "kubectl describe nodes",
+            "kubectl describe nodes", "no_node",
         )  # fmt: skip
 
 
-def _named(manifest: Manifest, container: Container | None) -> dict[tuple[Kind, str], bool]:
-    """Secrets, ConfigMaps and further claims that it names, and whether the pod cannot start without."""
+class Need(Struct):
+    """What a pod asks of a named object. `required`: it cannot start without; `keys`, each with the same of itself."""
+
+    required: bool
+    keys: dict[str, bool]
+
+
+def _unnamed_ports(runtime: Object) -> str:
+    """Numbers of those that KServe would hand to its Service without a name; the first it calls `http` itself."""
+    for container in items(mapping(runtime.get("spec")).get("containers")):
+        if container.get("name") == CONTAINER:
+            later = items(container.get("ports"))[1:]
+            return ", ".join(str(port.get("containerPort")) for port in later if not port.get("name"))
+    return ""
+
+
+def _named(manifest: Manifest, container: Container | None) -> dict[tuple[Kind, str], Need]:
+    """Secrets, ConfigMaps and further claims that it names."""
     predictor = manifest["spec"]["predictor"]
     named = [reference for item in predictor["model"].get("env", ()) for reference in _of_variable(item)]
     for volume in predictor.get("volumes", ()):
@@ -204,21 +253,25 @@ def _named(manifest: Manifest, container: Container | None) -> dict[tuple[Kind, 
         ):  # fmt: skip
             source = mapping(volume.get(field))
             if source.get(key):
-                named.append((kind, str(source[key]), not source.get("optional")))
+                named.append((kind, str(source[key]), "", not source.get("optional")))
     for variable in container.unresolved if container else ():
         how, _, name = variable.source.partition(" ")
         if how in _REFERENCES:
-            named.append((_REFERENCES[how], name.partition("/")[0], not variable.optional))
-    required: dict[tuple[Kind, str], bool] = {}
-    for kind, name, needed in named:
-        required[kind, name] = required.get((kind, name), False) or needed
-    return required
+            name, _, key = name.partition("/")
+            named.append((_REFERENCES[how], name, key, not variable.optional))
+    needs: dict[tuple[Kind, str], Need] = {}
+    for kind, name, key, vital in named:
+        need = needs.setdefault((kind, name), Need(False, {}))
+        need.required |= vital
+        if key:
+            need.keys[key] = need.keys.get(key, False) or vital
+    return needs
 
 
-def _of_variable(item: Mapping[str, Any]) -> list[tuple[Kind, str, bool]]:
+def _of_variable(item: Mapping[str, Any]) -> list[tuple[Kind, str, str, bool]]:
     source = mapping(item.get("valueFrom"))
     return [
-        (kind, str(source[how]["name"]), not source[how].get("optional"))
+        (kind, str(source[how]["name"]), str(source[how].get("key") or ""), not source[how].get("optional"))
         for how, kind in _REFERENCES.items()
         if mapping(source.get(how)).get("name")
     ]

@@ -82,14 +82,21 @@ def refusal(
         return Unprocessable(
             f"KServe's InferenceService on this cluster does not know what was asked of it: {sentence_of(found[1])}",
             "The cluster's KServe is older or newer than this manifest: upgrade it, or leave the field out.",
+            cause="admission",
         )
     if found := _WEBHOOK.search(message):
         return _by_webhook(found)
     if "failed calling webhook" in message:
+        hint = (
+            "Look at KServe's controller: `kubectl -n kserve get pods`." if "kserve" in message else
+            "Look at the pods behind it; `kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations`"
+            " lists the webhooks."
+        )  # fmt: skip
         return Unavailable(
             f"A webhook of the cluster does not answer: {sentence_of(message)}",
-            "Look at KServe's controller: `kubectl -n kserve get pods`.", retry_after=seconds or 2,
-        )  # fmt: skip
+            hint,
+            retry_after=seconds or 2,
+        )
     told_so = f": {sentence_of(message)}" if message else "."
     return Unavailable(f"The Kubernetes API server answered {status}{told_so}", retry_after=seconds or 2)
 
@@ -101,18 +108,20 @@ def _forbidden(message: str, verb: str, kind: Kind) -> ModelManagerError:
         return Conflict(
             f"The namespace is being deleted: {sentence_of(message)}",
             "Wait, or set ACTIVE_NAMESPACE to another.",
+            cause="namespace_leaving",
         )
     if "exceeded quota" in message:
         return Conflict(
-            f"The namespace's quota does not allow it: {sentence_of(message)}", "Raise the ResourceQuota."
-        )
+            f"The namespace's quota does not allow it: {sentence_of(message)}",
+            "Raise the ResourceQuota, or delete what uses it.", cause="quota",
+        )  # fmt: skip
     found = _RBAC.search(message)
     verb, plural, group, namespace = found.groups() if found else (verb, kind.plural, kind.group, "")
     resource = f"{plural}.{group}" if group else plural
     where = f" in the namespace {namespace}" if namespace else ""
     return Forbidden(
         f"This service may not {verb} {resource}{where}.",
-        f'Give its service account the verb "{verb}" on {resource} in a Role.',
+        f'Give its account the verb "{verb}" on {resource}: `model-manager doctor` prints the command.',
         verb=verb, resource=resource, namespace=namespace or None,
     )  # fmt: skip
 
@@ -120,7 +129,7 @@ def _forbidden(message: str, verb: str, kind: Kind) -> ModelManagerError:
 def _by_webhook(found: re.Match[str]) -> Unprocessable:
     return Unprocessable(
         f"The cluster's admission refuses it: {sentence_of(found[2])}",
-        f"The webhook {found[1]} said so; correct the catalog entry.", webhook=found[1],
+        f"The webhook {found[1]} said so; correct the catalog entry.", webhook=found[1], cause="admission",
     )  # fmt: skip
 
 
@@ -149,7 +158,7 @@ def _conflict(told: dict[str, Any], message: str, what: str) -> Conflict:
     return Conflict(
         f"{what} is managed by {by} in {', '.join(fields[:5])}.",
         "Let the other one leave these fields out, or set MODEL_MANAGER_DRIFT=repair.",
-        managers=managers, fields=fields,
+        managers=managers, fields=fields, cause="not_ours",
     )  # fmt: skip
 
 
