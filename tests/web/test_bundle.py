@@ -1,5 +1,6 @@
 """The support bundle holds what helps, and of many planted secrets none (U6)."""
 
+import asyncio
 import io
 import json
 import zipfile
@@ -125,9 +126,23 @@ async def test_it_holds_what_helps(client: httpx2.AsyncClient, house: House) -> 
     assert settings["hub_token"]["value"] == "set"
     assert json.loads(files["system.json"])["version"] == house.parts.version
     assert [slot["name"] for slot in json.loads(files["slots.json"])] == ["active-llm", "second"]
+    examined = json.loads(files["doctor.json"])
+    assert {"state-folder", "catalog", "runtime"} <= {finding["name"] for finding in examined["findings"]}
     assert json.loads(files["catalog.json"])["problems"][0]["file"] == "models/bad.json"
     assert json.loads(files["history.jsonl"].splitlines()[0])["event"] == "catalog_problem"
     assert "model_manager_build_info" in files["metrics.txt"]
+
+
+async def test_a_platform_that_answers_nobody_does_not_keep_it_away(
+    client: httpx2.AsyncClient, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def examine(manifests: Any) -> Any:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(house.parts.platform, "examine", examine)
+    monkeypatch.setattr(bundle, "EXAMINATION", 0.05)
+    (finding,) = json.loads((await unpacked(client))["doctor.json"])["findings"]
+    assert (finding["name"], finding["status"]) == ("doctor", "unknown")
 
 
 async def test_a_long_history_is_cut_and_the_bundle_stays_small(

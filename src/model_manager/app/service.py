@@ -112,6 +112,7 @@ async def running(
         database = await (turn.open_state if turn else Database.open)(settings.state_path)
         stack.push_async_callback(database.aclose)
         lifespan = await build(settings, database, token, settings.api_token_file or made_here)
+        lifespan.parts.lease = turn.held(settings.namespace) if turn else None
         url = url_of(settings.host, listener, "https" if secured else "http")
         asgi = lifespan.application(settings)
         service = RunningService(url, token, lifespan.parts, lifespan.catalog_path, asgi, lifespan.stop)

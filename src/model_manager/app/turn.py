@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_manager.app.standby import standby
+from model_manager.commands.parts import HeldLease
 from model_manager.http.connections import Connections, Limits
 from model_manager.http.server import HttpServer
 from model_manager.http.tls import Certificate
@@ -41,6 +42,9 @@ class Turn:
     def __init__(self, lease: "Lease", waiting: HttpServer) -> None:
         self._lease, self._waiting = lease, waiting
         self._holding = asyncio.create_task(lease.hold(), name="lease")
+
+    def held(self, namespace: str) -> HeldLease:
+        return HeldLease(namespace, self._lease.name, self._lease.identity, self._lease.token)
 
     @property
     def is_over(self) -> bool:

@@ -43,6 +43,15 @@ class Webhook(Struct, frozen=True):
     ref: str | None
 
 
+class HeldLease(Struct, frozen=True):
+    """The Lease of the cluster that this service works by. `holder` is its name there, `token` counts changes of hands."""
+
+    namespace: str
+    name: str
+    holder: str
+    token: int
+
+
 class Parts(Struct):
     """The running service, as its commands see it. Made by `app/assembly.py`. `started_at` is in
     seconds since the epoch.
@@ -69,6 +78,7 @@ class Parts(Struct):
     webhook: Webhook
     problems: Callable[[], list[str]]
     connections: Callable[[], int] = lambda: 0
+    lease: HeldLease | None = None
     samples: History = field(default_factory=History)
 
     @property

@@ -15,8 +15,10 @@ from model_manager.http.routing import Route
 from model_manager.logs import REDACTED
 from model_manager.metrics import expose
 from model_manager.serving import ledger
+from model_manager.serving.findings import Finding
 from model_manager.web.archive import Member, pack
 from model_manager.web.catalog import get_catalog
+from model_manager.web.doctor import Examination, doctor
 from model_manager.web.gauges import read_gauges
 from model_manager.web.history import history_event
 from model_manager.web.jobs import job_view
@@ -29,6 +31,8 @@ EVENTS = 1000
 JOBS = 100
 JOB_LOGS = 20
 LOG_LINES = 2000
+EXAMINATION = 20.0
+"""Seconds that a look at everything may take."""
 
 README = """\
 Support bundle of Model Manager {version}, made {time}.
@@ -36,6 +40,7 @@ Support bundle of Model Manager {version}, made {time}.
 machine.json        versions, memory, disks
 settings.json       every setting with its value and origin
 system.json         what GET /system/info answers
+doctor.json         what GET /system/doctor answers: what is missing, and what mends it
 slots.json          the slots: what is wanted, what serves
 manifests.json      the InferenceServices that the slots want or would go back to
 runtimes.json       the ServingRuntimes that these name
@@ -85,6 +90,7 @@ async def _facts(parts: Parts) -> dict[str, Any]:
     return {
         "settings.json": parts.settings,
         "system.json": await system_info(parts),
+        "doctor.json": await _examined(parts),
         "slots.json": slots,
         "manifests.json": manifests,
         "runtimes.json": {name: parts.runtimes.get(name) for name in sorted(_runtimes(manifests))},
@@ -94,6 +100,16 @@ async def _facts(parts: Parts) -> dict[str, Any]:
         "catalog.json": await get_catalog(parts),
         "metrics.txt": exposition.body.decode(),
     }
+
+
+async def _examined(parts: Parts) -> Examination:
+    """With an end: what is asked may be what is broken."""
+    try:
+        async with asyncio.timeout(EXAMINATION):
+            return await doctor(parts)
+    except TimeoutError:
+        said = f"It was not seen within {EXAMINATION:.0f} s whether everything is there."
+        return Examination("unknown", [Finding("doctor", "unknown", said)])
 
 
 async def _manifests(parts: Parts) -> dict[str, dict[str, Any]]:

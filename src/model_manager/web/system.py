@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from model_manager.commands import Parts
+from model_manager.commands.parts import HeldLease
 from model_manager.events import timestamp
 from model_manager.http.routing import Route
 from model_manager.serving.platform import ClusterInfo
@@ -69,6 +70,7 @@ class SystemInfo(Struct, rename="camel"):
     recent_history: list[HistoryEvent]
     problems: list[str]
     cluster: ClusterInfo | None
+    lease: HeldLease | None
 
 
 async def system_info(parts: Parts) -> SystemInfo:
@@ -90,6 +92,7 @@ async def system_info(parts: Parts) -> SystemInfo:
         recent_history=[history_event(event) for event in events],
         problems=[*parts.problems(), *parts.platform.problems()],
         cluster=await parts.platform.cluster(),
+        lease=parts.lease,
     )
 
 

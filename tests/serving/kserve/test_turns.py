@@ -147,6 +147,9 @@ async def test_the_work_is_handed_over_and_comes_back(api: FakeApi, start: Start
     assert (await old.get("/slots")).headers["retry-after"] == "2"
     assert holder(api) and old.process.returncode is None
 
+    told = (await new.get("/system/info")).json()["lease"]
+    assert told == {"namespace": "default", "name": KEY[2], "holder": holder(api), "token": 2}
+
     await until(lambda: hub.asked == 2, PATIENCE)
     found = (await new.get(f"/jobs/{job}")).json()
     assert (found["status"], found.get("error")) == ("running", None)
