@@ -94,6 +94,8 @@ def test_a_recorded_failure_of_the_engine_is_explained(
          " '/mnt/models/a/b'.", "weights_missing", "holds no configuration"),
         ("OSError: Can't load the configuration of '/mnt/models/x'. If you were trying to load it from…",
          "weights_missing", "holds no configuration"),
+        ("HTTPError: 401 Client Error: Unauthorized for url: https://hub/x", "not_allowed", "refused"),
+        ("GatedRepoError: Cannot access gated repo for url https://hub/x.", "not_allowed", "refused"),
         ("huggingface_hub.errors.GatedRepoError: 401 Client Error. (Request ID: Root=1)", "not_allowed", "refused"),
         ("OSError: Access to model meta-llama/Llama-3.1-8B is restricted.", "not_allowed", "gated"),
         ("ValueError: VLLM_PORT 'tcp://10.0.0.1:8000' appears to be a URI. This may be caused by a Kubernetes service"

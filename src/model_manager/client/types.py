@@ -401,7 +401,7 @@ class Health(Struct, rename="camel", kw_only=True):
 
 
 class HeldLease(Struct, rename="camel", kw_only=True):
-    """The Lease of the cluster that this service works by. `holder` is its name there, `token` counts changes of hands."""
+    """The Lease of the cluster that this service works by. `holder` is its name there; `token` counts the turns."""
 
     namespace: str
     name: str

@@ -44,7 +44,7 @@ class Webhook(Struct, frozen=True):
 
 
 class HeldLease(Struct, frozen=True):
-    """The Lease of the cluster that this service works by. `holder` is its name there, `token` counts changes of hands."""
+    """The Lease of the cluster that this service works by. `holder` is its name there; `token` counts the turns."""
 
     namespace: str
     name: str

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from model_manager.serving.kserve.kinds import PODS, Object, name_of
-from model_manager.serving.kserve.mirror import Mirror, Watching
+from model_manager.serving.kserve.mirror import USUAL, Mirror, Watching
 from tests.serving.kserve.conftest import QUICK, api_of
 from tests.serving.kserve.fake_api import FakeApi
 from tests.waiting import until
@@ -104,6 +104,10 @@ async def test_a2_silence_ends_a_half_open_watch(api: FakeApi) -> None:
         api.silent = False
         await until(lambda: names(copy) == ["a"])
         assert api.count("list", "pods") >= 2
+
+
+def test_a2_the_usual_watch_ends_before_silence_counts_and_silence_within_75_seconds() -> None:
+    assert USUAL.seconds < USUAL.silence <= 75
 
 
 async def test_a3_what_vanished_unseen_is_dropped_by_the_next_list(api: FakeApi) -> None:

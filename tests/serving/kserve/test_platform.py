@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -24,6 +25,10 @@ def foreign(api: FakeApi, runtime: str = "well", manager: str = "kubectl-create"
     made["metadata"]["labels"] = {"team": "a"}
     made["spec"]["predictor"]["labels"] = {}
     return api.store.put(KEY, made, manager=manager)
+
+
+async def _at_once(seconds: float, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    await sleep(0)
 
 
 def adopting(activation: str) -> Manifest:
@@ -127,14 +132,42 @@ async def test_a15_what_a_webhook_says_is_the_sentence_and_nothing_is_changed(
     assert (await platform.observe(SLOT)).instances == (before,)
 
 
-async def test_a16_no_hot_loop_while_the_namespace_is_being_deleted(api: FakeApi, connect: Connect) -> None:
-    api.fail(
-        403, "Forbidden", "forbidden: unable to create new content in namespace default because it is being"
-        " terminated", match=lambda asked: asked.verb == "patch", times=99,
-    )  # fmt: skip
-    with pytest.raises(Conflict, match="The namespace is being deleted"):
+@pytest.mark.parametrize(
+    ("message", "said", "cause"),
+    [
+        ("unable to create new content in namespace default because it is being terminated",
+         "The namespace is being deleted", "namespace_leaving"),
+        ("exceeded quota: services, requested: count/inferenceservices.serving.kserve.io=1, used: 1, limited: 1",
+         "quota does not allow it", "quota"),
+    ],
+)  # fmt: skip
+async def test_a16_no_hot_loop_where_the_namespace_takes_nothing(
+    api: FakeApi, connect: Connect, message: str, said: str, cause: str
+) -> None:
+    refused = f'inferenceservices.serving.kserve.io "active-llm" is forbidden: {message}'
+    api.fail(403, "Forbidden", refused, match=lambda asked: asked.verb == "patch", times=99)
+    with pytest.raises(Conflict, match=said) as e:
         await connect().apply(manifest())
+    assert e.value.data["cause"] == cause
     assert api.count("patch", "inferenceservices") == 1
+
+
+async def test_a11_a_storm_of_500_is_asked_three_times_and_a_long_wait_not_sat_out(
+    api: FakeApi, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = connect()
+    monkeypatch.setattr("asyncio.sleep", _at_once)
+    api.fail(500, "InternalError", "etcd is unhappy", match=lambda asked: asked.verb == "patch", times=99)
+    with pytest.raises(Unavailable, match="answered 500: etcd is unhappy"):
+        await platform.apply(manifest())
+    monkeypatch.undo()
+    assert api.count("patch", "inferenceservices") == 3
+    api.faults.clear()
+    api.fail(503, "ServiceUnavailable", "later", match=lambda asked: asked.verb == "patch", retry_after=60)
+    with pytest.raises(Unavailable) as told:
+        await platform.apply(manifest())
+    assert told.value.data["retry_after"] == 60
+    assert api.count("patch", "inferenceservices") == 4
 
 
 async def test_a14_logs_that_may_not_be_read_name_the_right(api: FakeApi, connect: Connect) -> None:
@@ -240,6 +273,31 @@ async def test_g8_a_change_by_others_is_drift_field_by_field_and_put_back(
     assert api.store.get(KEY)["spec"]["predictor"]["model"]["args"] == ["--x"]
 
 
+async def test_g8_what_others_delete_is_seen_to_be_gone_and_made_again(
+    api: FakeApi, connect: Connect
+) -> None:
+    platform = connect()
+    await platform.apply(manifest(activation="a"))
+    before = await ground.ready(platform)
+    api.store.delete(KEY)
+    await ground.empty(platform)
+    await platform.apply(manifest(activation="a"))
+    assert (await ground.ready(platform)).name != before.name
+
+
+async def test_a6_what_others_hold_is_taken_back_and_the_rest_of_theirs_kept(
+    api: FakeApi, connect: Connect
+) -> None:
+    platform = connect()
+    await platform.apply(manifest(activation="a"))
+    theirs = {"spec": {"predictor": {"model": {"storageUri": "pvc://x/y"}, "nodeSelector": {"a": "b"}}}}
+    api.store.merge(KEY, theirs, "argocd-controller")
+    await platform.apply(manifest(activation="b"))
+    predictor = api.store.get(KEY)["spec"]["predictor"]
+    assert predictor["model"]["storageUri"] == "pvc://some-claim/scripted-model"
+    assert predictor["nodeSelector"] == {"a": "b"}
+
+
 async def test_a6_where_drift_is_kept_a_conflict_names_who_holds_which_field(
     api: FakeApi, connect: Connect
 ) -> None:
@@ -305,6 +363,16 @@ async def test_g12_a_lost_node_ends_readiness_at_once(kserve: FakeKServe, connec
     seen = await ground.observed_when(platform, lambda seen: not seen.instances[0].ready)
     assert seen.trouble is not None
     assert (seen.trouble.code, seen.trouble.final) == ("node_lost", False)
+
+
+async def test_g12_a_pod_without_an_address_is_not_ready(kserve: FakeKServe, connect: Connect) -> None:
+    """An eviction takes the address away before the condition."""
+    platform = connect()
+    await platform.apply(manifest())
+    await ground.ready(platform)
+    kserve.change_pod(kserve.pods(SLOT)[0], podIP="")
+    (instance,) = (await ground.observed_when(platform, lambda seen: not seen.instances[0].ready)).instances
+    assert (instance.url, instance.state) == (None, "running")
 
 
 async def test_an_evicted_pod_that_stays_does_not_hold_up_its_successor(

@@ -101,7 +101,7 @@ def port_of(pod: Object) -> int:
 
 def _instance(pod: Object, unlabelled: str, address: Address) -> Instance:
     status = container_status(pod)
-    leaving, how = is_leaving(pod), ended(status)
+    leaving, how, url = is_leaving(pod), ended(status), address(pod)
     state = "stopping" if leaving else _state(status)
     again = status.get("restartCount")
     restarts = (again if isinstance(again, int) else 0) + (state == "exited")
@@ -110,13 +110,18 @@ def _instance(pod: Object, unlabelled: str, address: Address) -> Instance:
         name=name_of(pod),
         activation=activation_of(pod, unlabelled),
         state=state,
-        ready=not leaving and state == "running" and condition(pod, "Ready").get("status") == "True",
-        url=address(pod),
+        ready=not leaving and state == "running" and _is_ready(pod) and url is not None,
+        url=url,
         restarts=restarts,
         gave_up=state == "exited" and restarts >= MAX_CRASHES,
         exit_code=code if isinstance(code, int) else None,
         reason=_reason(how),
     )
+
+
+def _is_ready(pod: Object) -> bool:
+    """As the kubelet said last: a pod that is being evicted may have lost its address by then."""
+    return condition(pod, "Ready").get("status") == "True"
 
 
 def _state(status: Object) -> ContainerState:
