@@ -45,8 +45,10 @@ FAILED = row(
     reason="It took too much.",
     hint="Use less.",
 )
+ENDED = row("a0", result="failed")
 GPU = Trouble("gpu_missing", "No node has enough free nvidia.com/gpu.", "Stop what holds it.")
 PROBE = Trouble("not_ready", "its Startup probe fails: 503.", "It may load.")
+HELD = Trouble("deleting", "It is held.", "")
 LOST = Trouble("node_lost", "The node is gone.", "See it.")
 AWAY = Trouble("unavailable", "The Kubernetes API server cannot be reached.", "This is tried again.")
 
@@ -54,6 +56,8 @@ ARGS = Difference("spec.args", ["--x"], ["--y"], "kubectl-edit")
 
 SITUATIONS: list[tuple[str, Situation, str, str]] = [
     ("empty", Situation("s"), "Nothing is wanted", "`model-manager models` lists"),
+    ("empty", Situation("s", None, FAILED), "Nothing is wanted", "`model-manager models` lists"),
+    ("deleting", Situation("s", observed=seen(trouble=HELD)), "Nothing is wanted of this slot. It is held.", "Wait;"),
     ("serving", Situation("s", ACTIVE, None, "big", True, seen(one(ready=True))), "big serves, as", "Nothing is to be"),
     ("serving", Situation("s", ACTIVE, None, "big", True, drift=[ARGS, Difference("spec.x", 1, 2)]),
      "big serves, but not as it was applied: kubectl-edit, somebody else changed spec.args, spec.x.", "DRIFT=repair"),
@@ -63,7 +67,7 @@ SITUATIONS: list[tuple[str, Situation, str, str]] = [
      "big failed: It took too much. demo serves instead.", f"Use less. {AGAIN}"),
     ("out_of_memory", Situation("s", row(model="demo"), FAILED), "demo is being put back (starting).", "Use less."),
     ("out_of_memory", Situation("s", FAILED, FAILED), "Nothing serves.", AGAIN),
-    ("unknown", Situation("s", None, row("a0", result="failed")), "for a reason that was not recorded", AGAIN),
+    ("unknown", Situation("s", ENDED, ENDED), "for a reason that was not recorded", AGAIN),
     # It is on its way.
     ("queued", Situation("s", row(phase="queued"), None, "demo"), "waits for its turn; demo still serves.", "Wait;"),
     ("installing", Situation("s", row(phase="installing"), job=job("running")),

@@ -42,16 +42,25 @@ def why(now: Situation) -> Diagnosis:
     down = desired is not None and desired.phase == "active" and desired.result == "active"
     if desired is not None and down and not now.serves_desired:
         return _not_serving(now, desired)
+    if desired is None:
+        return _empty(now)
     if now.failed is not None:
         return _failed(now, now.failed)
-    if desired is None:
-        return Diagnosis(
-            "empty", "Nothing is wanted of this slot.",
-            f"`model-manager models` lists what there is, `model-manager slots set {now.slot} ID` serves one.",
-        )  # fmt: skip
     if now.serves_desired:
         return _serving(now, desired)
     return _on_its_way(now, desired)
+
+
+def _empty(now: Situation) -> Diagnosis:
+    """What failed before is past: somebody has wished for nothing since."""
+    if trouble := now.trouble or now.observed.trouble:
+        return Diagnosis(
+            trouble.code, f"Nothing is wanted of this slot. {trouble.sentence}", trouble.hint or WATCH
+        )
+    return Diagnosis(
+        "empty", "Nothing is wanted of this slot.",
+        f"`model-manager models` lists what there is, `model-manager slots set {now.slot} ID` serves one.",
+    )  # fmt: skip
 
 
 def _serving(now: Situation, row: Row) -> Diagnosis:

@@ -68,7 +68,10 @@ PODS = [
     ("image_missing", pod(waiting("ImagePullBackOff", f"Back-off: ErrImagePull: {PULL}not found")), "does not exist"),
     ("image_denied", pod(waiting("ErrImagePull", "pull access denied")), "is refused by its registry"),
     ("image_pull", pod(waiting("ErrImagePull", "dial tcp: i/o timeout")), "cannot be pulled: dial tcp"),
-    ("image_pull", pod(waiting("InvalidImageName")), "InvalidImageName of llama:1."),
+    ("image_missing", pod(waiting("ImagePullBackOff", 'Back-off pulling image "llama:1": ErrImagePull: failed to pull '
+        'and unpack image "llama:1": failed to resolve reference "llama:1": llama:1: not found')),
+     "The runtime's image llama:1 does not exist: not found."),
+    ("image_pull", pod(waiting("InvalidImageName")), "The runtime's image llama:1 cannot be pulled: InvalidImageName."),
     ("secret_missing", pod(waiting("CreateContainerConfigError", 'secret "hf" not found')),
      "The secret hf does not exist in the namespace models."),
     ("config_map_missing", pod(waiting("CreateContainerConfigError", 'configmap "c" not found')), "ConfigMap c"),

@@ -82,11 +82,11 @@ SCHEDULING = (
 
 IMAGE = (
     Row("image_missing", r"(?i)not found|manifest unknown|does not exist",
-        "{whose} image does not exist: {said}", "Correct the image in {image_of}.", SOON),
+        "{whose} image {image} does not exist: {said}", "Correct the image in {image_of}.", SOON),
     Row("image_denied", r"(?i)unauthorized|denied|authentication required|401|403",
-        "{whose} image is refused by its registry: {said}",
+        "{whose} image {image} is refused by its registry: {said}",
         "Correct the image in {image_of}, or let `imagePullSecrets` there name a Secret that may pull it.", SOON),
-    Row("image_pull", r"", "{whose} image cannot be pulled: {said}",
+    Row("image_pull", r"", "{whose} image {image} cannot be pulled: {said}",
         "Check the image's name in {image_of}, and the way from the node to its registry."),
 )  # fmt: skip
 _IMAGE_REASONS = frozenset(
@@ -328,7 +328,10 @@ def _image(status: Object, names: Names) -> Cause | None:
     why = waiting(status)
     if why.get("reason") not in _IMAGE_REASONS:
         return None
-    return _match(IMAGE, _flat(why.get("message")) or f"{why['reason']} of {status.get('image')}.", names)
+    image, said = str(status.get("image") or ""), _flat(why.get("message")) or str(why["reason"])
+    if image:  # container runtimes nest their errors, and each names the image again
+        said = said.rpartition(image)[2].lstrip('": ') or said
+    return _match(IMAGE, said, {**names, "image": image})
 
 
 def _killed(pod: Object) -> Cause | None:

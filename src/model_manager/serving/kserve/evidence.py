@@ -1,5 +1,6 @@
 """What a cluster shows of a slot, for people to read: conditions, pods, warnings. Pure."""
 
+import re
 from collections.abc import Iterable
 
 from model_manager.serving.evidence import Condition, Pod, Warned
@@ -17,8 +18,8 @@ from model_manager.serving.kserve.pods import activation_of, container_status, e
 NEWEST = 20
 """Warnings that are shown: a crash loop has a few, which are counted up; each pod has its own."""
 
-_NOISE = "the object has been modified"
-"""KServe warns of its own conflicts at every switch."""
+_NOISE = re.compile(r"^FailedToUpdateEndpoint|the object has been modified")
+"""Controllers warn of their own conflicts at every switch, and try again."""
 
 
 def conditions(item: Object) -> tuple[Condition, ...]:
@@ -57,9 +58,8 @@ def warnings(name: str, events: Iterable[Object]) -> tuple[Warned, ...]:
     for event in events:
         about = mapping(event.get("involvedObject"))
         named = str(about.get("name", ""))
-        if (named == name or named.startswith(f"{name}-predictor")) and _NOISE not in str(
-            event.get("message")
-        ):
+        ours = named == name or named.startswith(f"{name}-predictor")
+        if ours and not _NOISE.search(f"{event.get('reason')}: {event.get('message')}"):
             found.append(_warned(event, f"{about.get('kind')}/{named}"))
     return tuple(sorted(found, key=lambda one: one.time)[-NEWEST:])
 
