@@ -8,7 +8,7 @@ import httpx2
 import pytest
 import trustme
 
-from model_manager.errors import SettingsError, Unauthorized
+from model_manager.errors import SettingsError, Unavailable
 from model_manager.serving.kserve.api import Api
 from model_manager.serving.kserve.connection import REREAD, TokenFile, connect
 from model_manager.serving.kserve.kinds import PODS, name_of
@@ -46,7 +46,7 @@ async def test_a12_a_rotated_token_is_read_again_and_the_request_made_once_more(
     file.write_text("")
     await client.list_all(PODS)
     api.tokens = {"three"}
-    with pytest.raises(Unauthorized, match="credentials"):
+    with pytest.raises(Unavailable, match="credentials"):
         await client.list_all(PODS)
     await client.aclose()
 

@@ -10,7 +10,7 @@ import pytest
 from model_manager.serving.kserve.kinds import PODS, Object, name_of
 from model_manager.serving.kserve.mirror import USUAL, Mirror, Watching
 from tests.serving.kserve.conftest import QUICK, api_of
-from tests.serving.kserve.fake_api import FakeApi
+from tests.serving.kserve.fake_api import Asked, FakeApi
 from tests.waiting import until
 
 
@@ -94,6 +94,42 @@ async def test_a1_gone_as_a_status_twice_running_is_no_hot_loop(api: FakeApi) ->
         await until(lambda: names(copy) == ["a"])
         assert api.count("list", "pods") == 3
         assert api.count("watch", "pods") == 4
+
+
+async def test_watches_that_end_at_once_are_no_hot_loop(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a proxy answers that knows no streams."""
+    async with mirror(api):
+
+        async def ended(asked: Asked, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        monkeypatch.setattr(api, "_watch", ended)
+        before = api.count("watch", "pods")
+        api.end_watches("pods")
+        await asyncio.sleep(0.5)
+        assert 2 <= api.count("watch", "pods") - before <= 8
+
+
+async def test_a_defect_of_ours_does_not_end_a_watch(api: FakeApi) -> None:
+    told: list[Object] = []
+
+    def stumbling(item: Object) -> None:
+        told.append(item)
+        if name_of(item) == "bad":
+            raise TypeError
+
+    client = api_of(api)
+    copy = Mirror(client, PODS, stumbling, QUICK, {})
+    task = asyncio.create_task(copy.run())
+    await until(lambda: api.watches("pods"))
+    put(api, "bad")
+    await until(lambda: told)
+    put(api, "good")
+    await until(lambda: copy.get("good") is not None and copy.trouble is None)
+    task.cancel()
+    await client.aclose()
 
 
 async def test_a2_silence_ends_a_half_open_watch(api: FakeApi) -> None:

@@ -205,6 +205,31 @@ async def test_a17_what_others_made_is_never_touched(api: FakeApi, connect: Conn
     assert (await platform.observe(SLOT)).activation is None
 
 
+async def test_a17_what_others_make_in_the_same_moment_is_not_taken_from_them(
+    api: FakeApi, connect: Connect
+) -> None:
+    platform = connect()
+
+    def overtaken(asked: Asked) -> bool:
+        if asked.verb == "patch" and KEY not in api.store.objects:
+            made = foreign(api)
+            made["spec"]["predictor"]["model"]["storageUri"] = "pvc://theirs/model"
+        return False
+
+    api.faults.append(Fault(overtaken))
+    with pytest.raises(Conflict, match="is managed by kubectl-create"):
+        await platform.apply(manifest())
+    assert api.store.get(KEY)["spec"]["predictor"]["model"]["storageUri"] == "pvc://theirs/model"
+
+
+async def test_g8_ours_without_its_label_is_ours_still(api: FakeApi, connect: Connect) -> None:
+    platform = connect()
+    await platform.apply(manifest(activation="a"))
+    api.store.merge(KEY, {"metadata": {"labels": {ACTIVATION_LABEL: None}}}, "kubectl-label")
+    await platform.apply(manifest(activation="a"))
+    assert api.store.get(KEY)["metadata"]["labels"] == {ACTIVATION_LABEL: "a"}
+
+
 async def test_adopting_restarts_no_pod_and_the_next_switch_stamps_them(
     api: FakeApi, connect: Connect
 ) -> None:

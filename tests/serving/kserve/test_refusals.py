@@ -10,12 +10,18 @@ from model_manager.errors import (
     Forbidden,
     NotFound,
     TooManyRequests,
-    Unauthorized,
     Unavailable,
     Unprocessable,
 )
 from model_manager.serving.kserve.kinds import INFERENCE_SERVICES, PODS, Kind
-from model_manager.serving.kserve.refusals import AlreadyExists, Gone, NoKind, StaleVersion, refusal
+from model_manager.serving.kserve.refusals import (
+    LONGEST_AWAY,
+    AlreadyExists,
+    Gone,
+    NoKind,
+    StaleVersion,
+    refusal,
+)
 
 DENIED = (
     'admission webhook "inferenceservice.kserve-webhook-server.validator" denied the request:'
@@ -34,7 +40,7 @@ UNKNOWN = (
 @pytest.mark.parametrize(
     ("status", "reason", "message", "details", "error", "said"),
     [
-        (401, "Unauthorized", "Unauthorized", {}, Unauthorized, "does not accept this service's credentials"),
+        (401, "Unauthorized", "Unauthorized", {}, Unavailable, "does not accept this service's credentials"),
         (403, "Forbidden", DENIED, {}, Unprocessable, "the 'name' field is not allowed in standard predictor."),
         (403, "Forbidden", RBAC, {}, Forbidden, "may not list secrets in the namespace models."),
         (403, "Forbidden", "pods: exceeded quota: gpus, requested: 1", {}, Conflict, "exceeded quota: gpus"),
@@ -82,3 +88,9 @@ def test_a18_bodies_of_any_kind_are_borne(status: int, body: bytes) -> None:
 def test_a_header_says_when_to_come_back() -> None:
     found = refusal(503, b"", "7", "get", Kind("", "v1", "pods"), "a")
     assert found.data["retry_after"] == 7
+
+
+@pytest.mark.parametrize("asked", ["86400", "9" * 400])
+def test_a_server_cannot_send_us_away_for_long(asked: str) -> None:
+    told = refusal(503, b"", asked, "watch", PODS, "")
+    assert told.data["retry_after"] == LONGEST_AWAY

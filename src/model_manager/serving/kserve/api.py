@@ -18,7 +18,7 @@ import httpx2
 import msgspec
 
 from model_manager.errors import Forbidden, ModelManagerError, NotFound, TooManyRequests, Unavailable
-from model_manager.serving.kserve.kinds import PODS, Kind, Object, items, mapping, metadata
+from model_manager.serving.kserve.kinds import NOT_JSON, PODS, Kind, Object, items, mapping, metadata
 from model_manager.serving.kserve.refusals import StaleVersion, refusal
 
 MANAGER = "model-manager"
@@ -34,6 +34,12 @@ its roles, and until then everything is forbidden (seen with Kubernetes 1.34).""
 
 LONGEST_LINE = 16 << 20
 """Bytes of one watch event: an object may have 1.5 MB, and its managed fields as much again."""
+
+ANSWERED_WITHIN = 60.0
+"""Seconds for a whole answer, and for whatever program a kubeconfig has for credentials."""
+
+LONGEST_LOG_LINE = 8192
+"""Characters of a line of a log that are shown."""
 
 PAGE = 500
 """Objects of a list that are asked for at once."""
@@ -69,7 +75,7 @@ class Api:
         params = {"limit": str(PAGE), **select}
         while True:
             page = await self._json("GET", "list", kind, params=params)
-            found += [item for item in page.get("items") or [] if isinstance(item, dict)]
+            found += items(page.get("items"))
             about = metadata(page)
             if not about.get("continue"):
                 return found, str(about.get("resourceVersion", ""))
@@ -116,7 +122,8 @@ class Api:
         params = {"container": container, "tailLines": str(lines), "limitBytes": str(1 << 20)}
         params |= {"previous": "true"} if previous else {}
         response = await self._send("GET", "get", PODS, pod, subresource="log", params=params)
-        return response.content.decode("utf-8", "replace").splitlines()[-lines:]
+        said = response.content.decode("utf-8", "replace").splitlines()[-lines:]
+        return [line[:LONGEST_LOG_LINE] for line in said]
 
     async def version(self) -> dict[str, Any]:
         return await self._json("GET", "get", Kind("", "", ""), path="/version")
@@ -152,7 +159,7 @@ class Api:
             )
             response = await self._client.send(request, stream=True)
             try:
-                if response.status_code >= 400:
+                if response.status_code >= 300:
                     raise self._refused(response, await response.aread(), "watch", kind, "")
                 async with aclosing(_lines(response)) as lines:
                     async for line in lines:
@@ -169,7 +176,7 @@ class Api:
         response = await self._send(method, verb, kind, name, **more)
         try:
             return mapping(msgspec.json.decode(response.content))
-        except msgspec.DecodeError as e:
+        except NOT_JSON as e:
             raise Unavailable(
                 f"The Kubernetes API server answered no JSON when asked to {verb} {kind.qualified}."
             ) from e
@@ -197,37 +204,55 @@ class Api:
         self, method: str, verb: str, kind: Kind, name: str, *, subresource: str = "", path: str = "",
         params: dict[str, str] | None = None, content: Any = None, content_type: str = "application/json",
     ) -> httpx2.Response:  # fmt: skip
+        if name in (".", "..") or "/" in name:
+            # Named so by a catalog: it would be the path of something else.
+            raise NotFound(f"There is no {kind.qualified} {name[:100]!r}.")
         path = path or kind.path(self.namespace, quote(name), subresource)
         body = None if content is None else msgspec.json.encode(content)
         headers = {"Content-Type": content_type} if body is not None else {}
         client = self._client
         try:
             with self._noticing_loss(verb, kind):
-                response = await client.request(method, path, params=params, content=body, headers=headers)
+                async with asyncio.timeout(ANSWERED_WITHIN):
+                    response = await client.request(
+                        method, path, params=params, content=body, headers=headers
+                    )
         except _Distrusted:
             await self._reopen(client)
             raise
-        if response.status_code >= 400:
+        if response.status_code >= 300:
             raise self._refused(response, response.content, verb, kind, name)
         return response
 
     @contextmanager
     def _noticing_loss(self, verb: str, kind: Kind) -> Iterator[None]:
-        """What httpx2 raises as our own error; the API server was not there then."""
+        """What keeps a request from being answered, as our own error; the API server was not there then.
+
+        Besides httpx2 that is whatever a kubeconfig's program for credentials raises. Only errors of the network are
+        shown: the others may quote the credentials themselves.
+        """
         doing = f"{verb} {kind.qualified}"
         try:
             yield
-        except httpx2.TimeoutException as error:
+        except ModelManagerError:
+            raise
+        except (httpx2.TimeoutException, TimeoutError) as error:
             self._lost = self._clock()
             raise Unavailable(
                 f"The Kubernetes API server did not answer in time when asked to {doing}.", _HINT
             ) from error
-        except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
+        except (httpx2.NetworkError, httpx2.RemoteProtocolError, OSError) as error:
             self._lost = self._clock()
             cls = _Distrusted if "CERTIFICATE_VERIFY_FAILED" in str(error) else Unavailable
             raise cls(
                 f"The Kubernetes API server cannot be reached: {str(error) or type(error).__name__}.", _HINT
             ) from error
+        except Exception as error:
+            self._lost = self._clock()
+            raise Unavailable(
+                f"The Kubernetes API server cannot be asked to {doing} ({type(error).__name__}).",
+                "Look at the token of this service's account or kubeconfig, or at the program that gets it.",
+            ) from None
 
     def _refused(
         self, response: httpx2.Response, body: bytes, verb: str, kind: Kind, name: str

@@ -45,7 +45,7 @@ class Applying:
     async def refuse_foreign(self, manifest: Manifest) -> Object | None:
         """The object that is there, if it may be written. Raises Conflict naming who wrote it if it is not ours."""
         found = await self.current(manifest["metadata"]["name"])
-        if found is None or ownership.activation_of(found) is not None or is_adoption(manifest):
+        if found is None or ownership.is_ours(found) or is_adoption(manifest):
             return found
         writers = ", ".join(ownership.managers(found)) or "somebody else"
         raise Conflict(
@@ -66,7 +66,7 @@ class Applying:
         """Raises what the cluster's admission would say of it, and changes nothing."""
         found = await self.current(manifest["metadata"]["name"])
         if not (is_adoption(manifest) or (found is not None and is_leaving(found))):
-            await self._send(self._prepared(manifest, found), dry_run=True)
+            await self._send(self._prepared(manifest, found), force=self._takes(found), dry_run=True)
 
     async def apply(self, manifest: Manifest) -> None:
         found = await self.refuse_foreign(manifest)
@@ -78,23 +78,27 @@ class Applying:
             return
         if found is not None and mode_of(found) == "Knative":
             await self._stop_others(found, manifest)
-        self._services.put(await self._send(self._prepared(manifest, found)))
+        self._services.put(await self._send(self._prepared(manifest, found), force=self._takes(found)))
 
     def is_stopped(self, service: Object) -> bool:
         return str(annotations(service).get(STOP, "")).lower() == "true"
 
     # -- the steps ----------------------------------------------------------------------------------------
 
-    async def _send(self, body: Manifest, *, dry_run: bool = False) -> Object:
+    def _takes(self, found: Object | None) -> bool:
+        """Where nothing was, nothing can be taken back: who makes one of the same name meanwhile keeps it."""
+        return self._force and found is not None
+
+    async def _send(self, body: Manifest, *, force: bool, dry_run: bool = False) -> Object:
         try:
-            return await self._api.apply(INFERENCE_SERVICES, body, dry_run=dry_run, force=self._force)
+            return await self._api.apply(INFERENCE_SERVICES, body, dry_run=dry_run, force=force)
         except Unprocessable as refused:
             mode = annotations(body).get(MODE, "")
             if "raw deployment mode" not in refused.sentence or mode not in _OLD_NAMES:
                 raise
             log.info("this cluster's KServe is older than 0.16: its deployment modes have other names")
             self._names = _OLD_NAMES
-            return await self._send(self._renamed(body), dry_run=dry_run)
+            return await self._send(self._renamed(body), force=force, dry_run=dry_run)
 
     def _prepared(self, manifest: Manifest, found: Object | None) -> Manifest:
         """As this cluster wants it: the mode of an existing object cannot be changed, and modes have old names."""

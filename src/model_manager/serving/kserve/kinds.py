@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 Object = dict[str, Any]
 """An object of Kubernetes, as JSON. Never a typed model: what a cluster says may be of another version."""
+
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are something else."""
 
 
 class Kind(Struct, frozen=True):

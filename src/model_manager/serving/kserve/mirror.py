@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from model_manager.errors import ModelManagerError
+from model_manager.errors import ModelManagerError, Unavailable
 from model_manager.serving.kserve.api import Api, Query
 from model_manager.serving.kserve.connection import SILENCE
-from model_manager.serving.kserve.kinds import Kind, Object, mapping, metadata, name_of, uid_of
+from model_manager.serving.kserve.kinds import NOT_JSON, Kind, Object, mapping, metadata, name_of, uid_of
 from model_manager.serving.kserve.refusals import Gone, refusal
 
 log = logging.getLogger(__name__)
@@ -84,32 +84,43 @@ class Mirror:
         self._forget(item)
 
     async def run(self) -> None:
-        """For ever. Each failure waits longer than the one before, with some chance in it."""
+        """For ever. What did not last waits longer each time, with some chance in it.
+
+        A watch that ends would leave its slots deaf, so a defect is told and the watch begun anew.
+        """
+        lasting = min(self._seconds / 2, LONGEST_PAUSE)
         pause = self._pause
         while True:
             began = time.monotonic()
             try:
                 await self._follow()
-                pause = self._pause
-                continue
+                wait = 0.0
             except ModelManagerError as error:
-                wait = self._tell(error, pause)
+                wait = self._tell(error)
             except _Broken as broken:
                 log.warning("the watch of %s is begun anew: %s", self.kind.qualified, broken)
-                self._version, wait = None, pause
-            if time.monotonic() - began > self._seconds / 2:
+                self._version, wait = None, 0.0
+            except Exception as defect:
+                log.exception("the watch of %s went wrong and is begun anew", self.kind.qualified)
+                self.trouble, self._version, wait = self._went_wrong(defect), None, 0.0
+            if time.monotonic() - began > lasting:
                 pause = self._pause
-            await asyncio.sleep(wait * (1 + 0.2 * random.random()))
+            await asyncio.sleep(max(wait, pause) * (1 + 0.2 * random.random()))
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _tell(self, error: ModelManagerError, pause: float) -> float:
+    def _tell(self, error: ModelManagerError) -> float:
+        """Seconds that the server wants to be left alone."""
+        self._version = None
         if isinstance(error, Gone):
-            self._version = None
-            return pause
+            return 0.0
         if self.trouble is None or self.trouble.sentence != error.sentence:
             log.warning("%s %s", error.sentence, error.hint)
-        self.trouble, self._version = error, None
-        return max(pause, float(error.data.get("retry_after", 0)))
+        self.trouble = error
+        return float(error.data.get("retry_after", 0))
+
+    def _went_wrong(self, defect: Exception) -> Unavailable:
+        sentence = f"The watch of {self.kind.qualified} went wrong because of a defect in the service"
+        return Unavailable(f"{sentence} ({type(defect).__name__}).", "The service's log has the details.")
 
     async def _follow(self) -> None:
         """One watch, after a list where there is nothing to go on from."""
@@ -140,7 +151,7 @@ class Mirror:
     def _take(self, line: bytes) -> None:
         try:
             event = mapping(msgspec.json.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        except NOT_JSON as e:
             raise _Broken("a line of it is no JSON") from e
         item, what = mapping(event.get("object")), event.get("type")
         if what == "ERROR":

@@ -26,6 +26,15 @@ def activation_of(service: Object) -> str | None:
     return adopted_for(service)
 
 
+def is_ours(service: Object) -> bool:
+    """Also when somebody has taken our label off: what we applied in it is on record among its managed fields."""
+    applied = ("model-manager", "Apply")
+    entries = items(metadata(service).get("managedFields"))
+    return activation_of(service) is not None or any(
+        (entry.get("manager"), entry.get("operation")) == applied for entry in entries
+    )
+
+
 def adopted_for(service: Object) -> str | None:
     if labels(service).get(ACTIVATION_LABEL):
         return None

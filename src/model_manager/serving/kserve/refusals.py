@@ -15,11 +15,10 @@ from model_manager.errors import (
     ModelManagerError,
     NotFound,
     TooManyRequests,
-    Unauthorized,
     Unavailable,
     Unprocessable,
 )
-from model_manager.serving.kserve.kinds import Kind, items, mapping, sentence_of
+from model_manager.serving.kserve.kinds import NOT_JSON, Kind, items, mapping, sentence_of
 
 _WEBHOOK = re.compile(r'admission webhook "([^"]+)" denied the request:\s*(.*)', re.DOTALL)
 _RBAC = re.compile(
@@ -28,6 +27,9 @@ _RBAC = re.compile(
 _UNKNOWN_FIELD = re.compile(r"failed to create typed patch object \(.*?\):(?: errors:)?\s*(.*)", re.DOTALL)
 _CONFLICTING = re.compile(r'conflict(?:s)? with "([^"]+)"')
 _LONGEST = 1000
+
+LONGEST_AWAY = 60
+"""Seconds that a server's `Retry-After` is obeyed, at most: a proxy that says an hour must not leave us deaf."""
 
 
 class NoKind(NotFound):
@@ -51,14 +53,17 @@ class Gone(ModelManagerError):
 def refusal(
     status: int, body: bytes, retry_after: str | None, verb: str, kind: Kind, name: str
 ) -> ModelManagerError:
-    """The error for an answer of 400 or more. `verb` is RBAC's: get, list, watch, create, patch, delete."""
+    """The error for an answer of 300 or more. `verb` is RBAC's: get, list, watch, create, patch, delete.
+
+    What is wrong with our own credentials is no answer to what was asked, and passes when the token is renewed.
+    """
     told = _status(body)
     message = str(told.get("message") or "")[:_LONGEST]
     what = f"{kind.qualified} {name}".strip()
     seconds = _seconds(retry_after, told)
     match status:
         case 401:
-            return Unauthorized(
+            return Unavailable(
                 "The Kubernetes API server does not accept this service's credentials.",
                 "Check the service account's token (or MODEL_MANAGER_KUBECONFIG).",
             )
@@ -166,14 +171,14 @@ def _status(body: bytes) -> dict[str, Any]:
     """The Status object of a refusal; a proxy in between answers text."""
     try:
         return mapping(msgspec.json.decode(body))
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return {}
 
 
 def _seconds(header: str | None, told: dict[str, Any]) -> int | None:
     for value in (header, mapping(told.get("details")).get("retryAfterSeconds")):
         try:
-            return max(1, int(str(value)))
+            return min(max(1, int(str(value))), LONGEST_AWAY)
         except ValueError:
             continue
     return None
