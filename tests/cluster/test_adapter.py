@@ -117,3 +117,6 @@ async def test_what_others_changed_is_in_the_slot_field_by_field(namespace: Name
         (one,) = await namespace.wait(drift)
         assert (one["field"], one["found"]) == ("metadata.annotations.model-manager/entry-hash", "theirs")
         assert one["by"]
+        why = (await h.call("GET", f"/slots/{SLOT}/why"))[1]
+        assert (why["code"], why["drift"]) == ("serving", [one])
+        assert f"{one['by']} changed {one['field']}." in why["cause"]

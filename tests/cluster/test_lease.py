@@ -78,7 +78,10 @@ async def test_a_new_service_takes_over_and_the_old_one_again_when_it_dies(
     await streaming
     assert await uids(namespace) == before
     await until(lambda: chats(new, "good"), 30)
-    assert (await lease(namespace))["leaseTransitions"] == 2
+    held = await lease(namespace)
+    shown = (await new.get("/system/info")).json()["lease"]
+    assert (held["leaseTransitions"], shown["token"]) == (2, 2)
+    assert (shown["holder"], shown["namespace"]) == (held["holderIdentity"], namespace.name)
     assert [await old.answers("/readyz", 503), await old.answers("/slots", 503)] == [True, True]
 
     await new.post("/models/activate", {"id": "other"})

@@ -1,5 +1,6 @@
 """A switch that fails on a cluster with one GPU: nothing is stopped for what can never start, the rest is restored."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,25 @@ REFUSED: dict[str, dict[str, Any]] = {
     "secret-missing": {"env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "absent", "key": "k"}}}]},
     "too-many-gpus": {"resources": {"limits": {"nvidia.com/gpu": "2"}}},
     "node-missing": {"nodeSelector": {"kubernetes.io/hostname": "absent"}},
+    "key-missing": {
+        "env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "there", "key": "absent"}}}]
+    },
+    "port-without-a-name": {"runtime": "two-ports"},
 }
 """What can be known before the old model is stopped, and the entries that have it."""
 
 SAID = {
-    "runtime-missing": "absent", "claim-missing": "volume claim absent does not exist",
-    "claim-unbound": "volume claim unbound is not bound",
-    "weights-missing": "No weights of weights-missing are installed",
-    "secret-missing": "secret absent does not exist", "too-many-gpus": "nvidia.com/gpu",
-    "node-missing": "No node of the cluster could ever hold the model",
-}  # fmt: skip
+    "runtime-missing": ("runtime_missing", "absent"),
+    "claim-missing": ("claim_missing", "volume claim absent does not exist"),
+    "claim-unbound": ("claim_unbound", "volume claim unbound is not bound"),
+    "weights-missing": ("", "No weights of weights-missing are installed"),
+    "secret-missing": ("secret_missing", "secret absent does not exist"),
+    "too-many-gpus": ("no_node", "nvidia.com/gpu"),
+    "node-missing": ("no_node", "No node of the cluster could ever hold the model"),
+    "key-missing": ("key_missing", "The secret there in the namespace"),
+    "port-without-a-name": ("runtime_unfit", "its ports 9000 have no name"),
+}
+"""The code of each (of the weights' it is the installer's) and what is told of it."""
 
 CAUSES = {
     "image-pull": "image_missing", "crash": "ended", "oom:start": "out_of_memory", "never-ready": "never_ready",
@@ -42,13 +52,22 @@ async def test_what_can_never_start_is_refused_with_its_cause_before_anything_is
 ) -> None:
     await prepare(namespace, tmp_path, dict.fromkeys(("good", *REFUSED), "well"), **REFUSED)
     await namespace.claim("unbound", bound=False)
+    await namespace.apply(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "there"}, "stringData": {"k": "v"}}
+    )
+    ports = copy.deepcopy(await namespace.api.get("servingruntimes", "well", namespace.name))
+    ports["metadata"] = {"name": "two-ports", "annotations": ports["metadata"].get("annotations", {})}
+    ports["spec"]["containers"][0]["ports"] = [{"containerPort": 8080}, {"containerPort": 9000}]
+    await namespace.apply(ports)
     async with house(namespace, tmp_path) as h:
         await h.active("good")
         before = await uids(namespace)
         for model in REFUSED:
             failed = await h.ended(await h.activate(model))
             assert failed.result in ("failed", "restored")
-            assert SAID[model] in failed.reason
+            code, said = SAID[model]
+            assert said in failed.reason
+            assert failed.code == code or not code
             assert await uids(namespace) == before, f"{model}: what serves was stopped for it"
             assert (await h.chat())[1]["model"] == "good"
 
