@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from model_manager import __version__, logs
@@ -43,7 +44,11 @@ from model_manager.weights.store import WeightStore
 log = logging.getLogger(__name__)
 
 
-async def build(settings: Settings, database: Database, token: str, token_path: Path | None) -> Lifespan:
+async def build(
+    settings: Settings, database: Database, token: str, token_path: Path | None,
+    may_change: Callable[[], bool] = lambda: True,
+) -> Lifespan:  # fmt: skip
+    """`may_change` says whether it is this service's turn to write to a cluster."""
     logs.register_secret(token)
     logs.register_secret(settings.hub_token)
     metrics, traces = Metrics(), open_traces(settings.otel_endpoint, __version__)
@@ -70,7 +75,7 @@ async def build(settings: Settings, database: Database, token: str, token_path: 
     )  # fmt: skip
     supervisor, watchdog = Supervisor(), Watchdog()
     runtimes = Runtimes(settings.runtimes_path, log.warning)
-    platform = await _platform(settings, store, relay, runtimes)
+    platform = await _platform(settings, store, relay, runtimes, may_change)
     forecaster = Forecaster(database, jobs, store, catalog.tree, settings.file_sources)
     shared = Shared(
         database, events, jobs, platform, relay, targets, MemoryDesk(),
@@ -150,14 +155,16 @@ def _catalog(settings: Settings, database: Database, events: EventLog) -> tuple[
     return catalog, starter or root
 
 
-async def _platform(settings: Settings, store: WeightStore, relay: Relay, runtimes: Runtimes) -> Platform:
+async def _platform(
+    settings: Settings, store: WeightStore, relay: Relay, runtimes: Runtimes, may_change: Callable[[], bool]
+) -> Platform:
     if settings.platform == "kserve":
         from model_manager.serving.kserve.opening import open_platform  # here: one machine needs none of it
 
         return open_platform(
             settings.kubeconfig, settings.namespace, claim=settings.weights_pvc_name, runtimes=runtimes,
             weights_there=lambda folder: store.path(folder).is_dir(), through_service=settings.pod_access == "service",
-            repair=settings.drift == "repair",
+            repair=settings.drift == "repair", may_change=may_change,
         )  # fmt: skip
     platform = LocalPlatform(
         root=settings.state_path, weights=store.path, runtimes=runtimes, relay=relay, environment=outside(),

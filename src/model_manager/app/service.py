@@ -111,7 +111,9 @@ async def running(
             turn = await stack.enter_async_context(waiting)
         database = await (turn.open_state if turn else Database.open)(settings.state_path)
         stack.push_async_callback(database.aclose)
-        lifespan = await build(settings, database, token, settings.api_token_file or made_here)
+        token_file = settings.api_token_file or made_here
+        may_change = turn.may_change if turn else lambda: True
+        lifespan = await build(settings, database, token, token_file, may_change)
         lifespan.parts.lease = turn.held(settings.namespace) if turn else None
         url = url_of(settings.host, listener, "https" if secured else "http")
         asgi = lifespan.application(settings)

@@ -46,6 +46,10 @@ class Turn:
     def held(self, namespace: str) -> HeldLease:
         return HeldLease(namespace, self._lease.name, self._lease.identity, self._lease.token)
 
+    def may_change(self) -> bool:
+        """Whether the cluster may be written to now."""
+        return self._lease.is_sure
+
     @property
     def is_over(self) -> bool:
         return self._holding.done()

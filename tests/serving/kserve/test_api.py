@@ -79,3 +79,28 @@ async def test_a_line_of_a_log_is_not_endless(api: FakeApi) -> None:
     client = api_of(api)
     assert [len(line) for line in await client.log("one", "kserve-container", 5)] == [5, LONGEST_LOG_LINE]
     await client.aclose()
+
+
+async def test_without_the_lease_nothing_is_changed_and_all_can_be_read(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model_manager.serving.kserve.api.TRIES", 1)
+    held = [True]
+    client = Api(
+        lambda: httpx2.AsyncClient(base_url=api.url, trust_env=False), "default", may_change=lambda: held[0]
+    )
+    item = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "one"}}
+    uid = (await client.apply(SECRETS, item))["metadata"]["uid"]
+    held[0] = False
+    for change in (
+        client.create(SECRETS, item),
+        client.apply(SECRETS, item),
+        client.merge(SECRETS, "one", {}),
+        client.delete(SECRETS, "one", uid),
+    ):
+        with pytest.raises(Unavailable, match="sure to hold its lease"):
+            await change
+    assert [asked.verb for asked in api.asked] == ["patch"]
+    await client.get(SECRETS, "one")
+    await client.apply(SECRETS, item, dry_run=True)
+    await client.aclose()

@@ -270,3 +270,12 @@ def test_the_next_step_for_a_service_names_it() -> None:
     )
     assert probed is not None
     assert "`model-manager logs second`" in probed.hint
+
+
+def test_a_name_out_of_a_catalog_is_no_command_in_a_hint() -> None:
+    waits = {"reason": "CreateContainerConfigError", "message": 'secret "a; rm -rf ~" not found'}
+    status = {"name": "kserve-container", "state": {"waiting": waits}}
+    pod = {"metadata": {"name": "p", "namespace": "ai"}, "status": {"containerStatuses": [status]}}
+    cause = of_pod(pod)
+    assert cause is not None
+    assert "create secret generic 'a; rm -rf ~' --from" in cause.hint

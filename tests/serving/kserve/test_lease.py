@@ -227,3 +227,20 @@ async def test_giving_back_does_not_wait_for_a_server_that_is_silent(make: Make)
         async with asyncio.timeout(3):
             await lease.release()
         assert (lease.token, server.asked) == (0, 1)
+
+
+async def test_who_was_away_for_long_is_not_sure_to_hold_it_until_it_has_looked(
+    api: FakeApi, make: Make
+) -> None:
+    clock = Clock()
+    lease = make("a", clock)
+    assert not lease.is_sure
+    await lease.take(ask=True)
+    assert lease.is_sure
+    clock.now = 16
+    assert not lease.is_sure, "another one may have taken it"
+    holding = asyncio.create_task(lease.hold())
+    await until(lambda: lease.is_sure)
+    api.store.merge(KEY, {"spec": {"holderIdentity": "b"}}, "b")
+    assert await holding == "lost"
+    assert not lease.is_sure

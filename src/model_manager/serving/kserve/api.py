@@ -52,11 +52,15 @@ class Api:
     """Requests to the API server, each tried again where that is safe. Raises our own errors, with a sentence.
 
     `connect` opens a client; it is called again when the server's certificate is not trusted any more, since its
-    authority may have been renewed.
+    authority may have been renewed. `may_change` is asked before each try of a change: with two services on one
+    cluster, whoever was paused for long must not go on where it was.
     """
 
-    def __init__(self, connect: Open, namespace: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._connect, self._clock = connect, clock
+    def __init__(
+        self, connect: Open, namespace: str, clock: Callable[[], float] = time.monotonic,
+        may_change: Callable[[], bool] = lambda: True,
+    ) -> None:  # fmt: skip
+        self._connect, self._clock, self._may_change = connect, clock, may_change
         self._client = connect()
         self._lost = float("-inf")
         self.namespace = namespace
@@ -83,7 +87,7 @@ class Api:
 
     async def create(self, kind: Kind, item: Object) -> Object:
         """AlreadyExists when there is one of this name: perhaps ours, and the answer that said so was lost."""
-        return await self._json("POST", "create", kind, content=item)
+        return await self._json("POST", "create", kind, content=item, changes=True)
 
     async def apply(
         self, kind: Kind, item: Object, *, dry_run: bool = False, force: bool = False, manager: str = MANAGER
@@ -93,7 +97,7 @@ class Api:
         params |= {"dryRun": "All"} if dry_run else {}
         return await self._json(
             "PATCH", "patch", kind, str(metadata(item)["name"]), params=params, content=item,
-            content_type="application/apply-patch+yaml",
+            content_type="application/apply-patch+yaml", changes=not dry_run,
         )  # fmt: skip
 
     async def merge(self, kind: Kind, name: str, patch: Object) -> Object:
@@ -107,6 +111,7 @@ class Api:
             params=params,
             content=patch,
             content_type="application/merge-patch+json",
+            changes=True,
         )
 
     async def delete(self, kind: Kind, name: str, uid: str) -> Object:
@@ -115,7 +120,7 @@ class Api:
             "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground",
             "preconditions": {"uid": uid},
         }  # fmt: skip
-        return await self._json("DELETE", "delete", kind, name, content=options)
+        return await self._json("DELETE", "delete", kind, name, content=options, changes=True)
 
     async def log(self, pod: str, container: str, lines: int, *, previous: bool = False) -> list[str]:
         """The last lines of a container; of its run before that with `previous`."""
@@ -181,13 +186,21 @@ class Api:
                 f"The Kubernetes API server answered no JSON when asked to {verb} {kind.qualified}."
             ) from e
 
-    async def _send(self, method: str, verb: str, kind: Kind, name: str = "", **more: Any) -> httpx2.Response:
+    async def _send(
+        self, method: str, verb: str, kind: Kind, name: str = "", *, changes: bool = False, **more: Any
+    ) -> httpx2.Response:
         """Every verb here may be repeated: an apply says the whole, a delete names its UID.
 
         What others wrote in the same moment is kept: the server merges the repeated write with it.
         """
         for attempt in range(1, TRIES_OF_A_WRITE + 1):
             try:
+                if changes and not self._may_change():
+                    raise Unavailable(
+                        "This service is not sure to hold its lease: it changes nothing.",
+                        _HINT,
+                        retry_after=1,
+                    )
                 return await self._once(method, verb, kind, name, **more)
             except (TooManyRequests, Unavailable) as busy:
                 wait = float(busy.data.get("retry_after", 0.1 * 2**attempt))

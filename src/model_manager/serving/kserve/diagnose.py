@@ -6,6 +6,7 @@ What ends a container by itself is not here: its log tells more (`serving/diagno
 """
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from model_manager.serving.diagnose import NOT_READY, Diagnosis
@@ -411,7 +412,7 @@ def _names(item: Object, runtime: str) -> Names:
     named = f"the serving runtime {runtime}" if runtime else "the serving runtime"
     return {
         "name": name_of(item), "ns": str(metadata(item).get("namespace", "")),
-        "claims": " ".join(str(claim) for claim in claims if claim), "runtime": named,
+        "claims": shlex.join(str(claim) for claim in claims if claim), "runtime": named,
         "whose": "The runtime's", "image_of": named,
     }  # fmt: skip
 
@@ -421,7 +422,8 @@ def _match(rows: Sequence[Row], said: str, names: Names) -> Cause | None:
         if match := re.search(row.pattern, said):
             groups = [group or "" for group in match.groups()]
             sentence = sentence_of(row.sentence.format(*groups, said=said, **names))
-            return Cause(row.code, sentence, row.hint.format(*groups, **names), row.patience)
+            quoted = map(shlex.quote, groups)  # hints hold commands, and what is named comes from a catalog
+            return Cause(row.code, sentence, row.hint.format(*quoted, **names), row.patience)
     return None
 
 

@@ -3,7 +3,8 @@
 As in client-go's leader election (tools/leaderelection/leaderelection.go), a holder renews it, and one that was not
 renewed for `leaseDurationSeconds` of the looker's own clock is free. Two things differ. Whoever waits asks for it, by
 an annotation, and the holder hands it over. And a holder that cannot reach the API server goes on: nobody else can take
-the lease there either, and the fencing token keeps the state safe when only this one was cut off.
+the lease there either, the fencing token keeps the state safe when only this one was cut off, and it changes nothing
+in the cluster before it has seen that the lease is its own still (`is_sure`).
 """
 
 import asyncio
@@ -72,6 +73,11 @@ class Lease:
         self._api, self._pace, self._clock, self._is_gone = api, pace, clock, is_gone
         self._last: tuple[str, str] = ("", "")
         self._changed_at = self._renewed_at = clock()
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether nobody else can have it: it is ours, and was renewed within its time."""
+        return bool(self.token) and self._clock() - self._renewed_at < self._pace.expires
 
     # -- before our turn ----------------------------------------------------------------------------------
 

@@ -20,13 +20,15 @@ from model_manager.serving.runtime import ServingRuntime
 def open_platform(
     kubeconfig: Path | None, namespace: str, *, claim: str, weights_there: Callable[[str], bool],
     runtimes: Mapping[str, ServingRuntime] = MappingProxyType({}), through_service: bool = False, repair: bool = True,
+    may_change: Callable[[], bool] = lambda: True,
 ) -> KServePlatform:  # fmt: skip
     """A platform that watches already. Raises SettingsError where no cluster is configured; it need not answer yet.
 
     `runtimes`: what is known of them where the cluster may not be asked. `through_service`:
-    models are reached by the name of KServe's Service, not by their pod's address.
+    models are reached by the name of KServe's Service, not by their pod's address. `may_change` says whether it is
+    this service's turn to write.
     """
-    api = Api(lambda: connect(kubeconfig), namespace)
+    api = Api(lambda: connect(kubeconfig), namespace, may_change=may_change)
 
     def by_service(pod: Object) -> str | None:
         ready = by_pod_ip(pod) is not None

@@ -113,6 +113,10 @@ def _grant(right: Right, namespace: str, who: str) -> str:
     name = "model-manager-" + right.resource.split(".")[0].replace("/", "-")
     scope, within = ("role", f" -n {namespace}") if right.kind.namespaced else ("clusterrole", "")
     account = who.removeprefix("system:serviceaccount:")
-    subject = f"--serviceaccount={account}" if account != who else f"--user={shlex.quote(who or 'NAME')}"
+    subject = (
+        f"--serviceaccount={shlex.quote(account)}"
+        if account != who
+        else f"--user={shlex.quote(who or 'NAME')}"
+    )
     role = f"kubectl{within} create {scope} {name} --verb={','.join(right.verbs)} --resource={right.resource}"
     return f"{role} && kubectl{within} create {scope}binding {name} --{scope}={name} {subject}"
