@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from model_manager.http.connections import Limits
 from model_manager.http.shortcut import Client, head_seen
 from tests.http.echo import HOST, LAST, QUICK, Asked, Peer, Server, echoing, problem
-from tests.http.test_smuggling import GOOD, PIECES, POST, TWO_SPACES, as_h11_reads
+from tests.http.oracle import GOOD, MORE_SPACES, PIECES, POST, as_h11_reads
 from tests.relay.wire import sliced
 from tests.waiting import until
 
@@ -270,7 +270,7 @@ def test_h4a_what_takes_the_short_way_is_what_h11_reads(
     server.echo.asked.clear()
     shortcut.hands_on = hands_on
     data += LAST
-    if TWO_SPACES.search(data):
+    if MORE_SPACES.search(data):
         return
     starts = [match.start() for match in START.finditer(data)] if each else []
     pieces = sliced(data, cuts + starts)
