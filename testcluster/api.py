@@ -33,7 +33,6 @@ STRATEGIC, MERGE, APPLY = (
     f"application/{kind}" for kind in ("strategic-merge-patch+json", "merge-patch+json", "apply-patch+yaml")
 )
 
-
 TRIES = 40
 """Of a request that is answered 429: 10 s."""
 

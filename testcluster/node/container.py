@@ -14,7 +14,7 @@ import httpx2
 
 from testcluster.api import Refused
 from testcluster.node.images import entry_point
-from testcluster.node.probe import probe
+from testcluster.node.probes import End, Probes
 from testcluster.node.rootfs import CannotCreate, Rootfs
 from testcluster.node.status import now, terminated, waiting_container
 
@@ -26,9 +26,6 @@ GLANCE = 0.05
 
 LONGEST_BACK_OFF = 30
 """In first back-offs: 10 s to 300 s, as a kubelet's."""
-
-End = tuple[int, str]
-"""Exit code and reason."""
 
 
 class ContainerRun:
@@ -190,67 +187,6 @@ class ContainerRun:
             assert self.process
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, how)
-
-
-class Probes:
-    """When each probe of a running container is due, and what its answers mean."""
-
-    def __init__(self, run: ContainerRun) -> None:
-        self._run, self.begun = run, time.monotonic()
-        self._due: dict[str, float] = {}
-        self._bad: dict[str, int] = {}
-
-    async def turn(self) -> End | None:
-        """Ask what is due. An end, when the container is to be killed for the answer."""
-        if self._run.init:
-            return None
-        for kind in ("readinessProbe", "livenessProbe") if self._run.status["started"] else ("startupProbe",):
-            wanted = self._run.container.get(kind)
-            if wanted is None:
-                self._ready(kind == "readinessProbe" or self._run.status["ready"])
-            elif self._is_due(kind, wanted) and await self._fails(kind, wanted):
-                return 137, "Error"
-        return None
-
-    def _is_due(self, kind: str, wanted: dict[str, Any]) -> bool:
-        tempo, current = self._run.pod.settings.tempo, time.monotonic()
-        if current < self._due.get(kind, self.begun + wanted.get("initialDelaySeconds", 0) * tempo):
-            return False
-        self._due[kind] = current + wanted.get("periodSeconds", 10) * tempo
-        return True
-
-    async def _fails(self, kind: str, wanted: dict[str, Any]) -> bool:
-        """True when the container is to be killed: never for readiness."""
-        run = self._run
-        failures = run.pod.failures()
-        if ("never-ready" in failures and kind != "livenessProbe") or (
-            "liveness" in failures and kind == "livenessProbe"
-        ):
-            wrong = "HTTP probe failed with statuscode: 503"
-        else:
-            wrong = await probe(wanted, run.container, run.pod.ip)
-        self._bad[kind] = self._bad.get(kind, 0) + 1 if wrong else 0
-        over = self._bad[kind] >= wanted.get("failureThreshold", 3)
-        word = kind.removesuffix("Probe")
-        if wrong:
-            await run.pod.event(
-                "Unhealthy", f"{word.capitalize()} probe failed: {wrong}", "Warning", run.name
-            )
-        if kind == "startupProbe" and not wrong:
-            run.status["started"] = True
-            run.pod.changed()
-        if kind == "readinessProbe" and (over or not wrong):
-            self._ready(not wrong)
-        if kind == "readinessProbe" or not over:
-            return False
-        text = f"Container {run.name} failed {word} probe, will be restarted"
-        await run.pod.event("Killing", text, "Normal", run.name)
-        return True
-
-    def _ready(self, ready: bool) -> None:
-        if self._run.status["ready"] != ready:
-            self._run.status["ready"] = ready
-            self._run.pod.changed()
 
 
 def exit_code(returncode: int) -> int:
