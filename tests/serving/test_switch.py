@@ -312,8 +312,8 @@ async def test_after_a_restart_the_slot_serves_again(tmp_path: Path) -> None:
     async with house(tmp_path, {"a": "well"}) as h:
         first = await h.active("a")
     async with open_house(house_settings(tmp_path)) as h:
-        await until(lambda: _result(h, first.id, "active"))
-        assert await h.serving() == "a"
+        await h.serves("a")
+        assert await _result(h, first.id, "active")
         await commands.deactivate(h.parts, actor="test")
         await h.serves(None)
     async with open_house(house_settings(tmp_path)) as h:
