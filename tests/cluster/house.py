@@ -9,8 +9,8 @@ from typing import Any
 from testcluster import Namespace
 from testcluster.api import Object
 
+from tests.cluster.accounts import RIGHTS, may_read_the_cluster
 from tests.cluster.ground import LABEL, condition
-from tests.cluster.test_platform import RIGHTS, may_read_the_cluster
 from tests.house import House, house_settings, open_house, runtime, write_catalog, write_runtimes
 
 WELL: Mapping[str, tuple[str, ...]] = {"well": ()}

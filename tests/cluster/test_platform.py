@@ -1,40 +1,19 @@
 """The contract of platforms, and what only KServe itself can show, on the real control plane."""
 
 import copy
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from testcluster import Namespace
 
-from model_manager.serving.kserve import rights
 from model_manager.serving.kserve.opening import open_platform
 from model_manager.serving.kserve.platform import KServePlatform
 from model_manager.serving.platform import ACTIVATION_LABEL, ADOPT_ANNOTATION
+from tests.cluster.accounts import RIGHTS, may_read_the_cluster
 from tests.serving import ground
 from tests.serving.ground import SLOT, manifest
 from tests.serving.platform_contract import PlatformContract
-
-
-def rules(*, namespaced: bool) -> list[dict[str, Any]]:
-    """The rights that the doctor asks for, and no other: what is missing there is missed by the tests here."""
-    return [
-        {
-            "apiGroups": [right.kind.group],
-            "resources": ["/".join(filter(None, (right.kind.plural, right.subresource)))],
-            "verbs": list(right.verbs),
-        }
-        for right in rights.RIGHTS
-        if right.kind.namespaced is namespaced
-    ]
-
-
-RIGHTS = rules(namespaced=True)
-"""What the service's own account may do in its namespace."""
-
-CLUSTER_RIGHTS = rules(namespaced=False)
-"""What it may read of the cluster; without these, checks say that they do not know."""
 
 
 @pytest.fixture
@@ -53,17 +32,6 @@ async def account(namespace: Namespace) -> Path:
         await namespace.apply(made)
     await may_read_the_cluster(namespace)
     return await namespace.account("model-manager", RIGHTS)
-
-
-async def may_read_the_cluster(
-    namespace: Namespace, rules: Sequence[Mapping[str, Any]] = CLUSTER_RIGHTS
-) -> None:
-    rbac = "rbac.authorization.k8s.io"
-    meta = {"apiVersion": f"{rbac}/v1", "metadata": {"name": f"{namespace.name}-reads"}}
-    await namespace.api.apply({**meta, "kind": "ClusterRole", "rules": rules})
-    role = {"apiGroup": rbac, "kind": "ClusterRole", "name": f"{namespace.name}-reads"}
-    subject = {"kind": "ServiceAccount", "name": "model-manager", "namespace": namespace.name}
-    await namespace.api.apply({**meta, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]})
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from testcluster import Namespace
 from testcluster.api import Object
 
+from tests.cluster.accounts import CLUSTER_RIGHTS, may_read_the_cluster
 from tests.cluster.ground import SLOT
 from tests.cluster.house import house, prepare, uids, unscheduled
-from tests.cluster.test_platform import CLUSTER_RIGHTS, may_read_the_cluster
 
 GPU = {"nvidia.com/gpu": "1"}
 REFUSED: dict[str, dict[str, Any]] = {
