@@ -33,6 +33,7 @@ STRATEGIC, MERGE, APPLY = (
     f"application/{kind}" for kind in ("strategic-merge-patch+json", "merge-patch+json", "apply-patch+yaml")
 )
 
+
 TRIES = 40
 """Of a request that is answered 429: 10 s."""
 
@@ -49,7 +50,7 @@ class Api:
     """One user of one API server; close it, or use it as a context."""
 
     def __init__(self, url: str, ca: Path, token: str) -> None:
-        self.url = url
+        self.url, self.ca = url, ca
         self._http = httpx2.AsyncClient(
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},

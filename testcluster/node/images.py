@@ -14,6 +14,7 @@ COMMANDS = {
     "vllm": [sys.executable, "-m", "testcluster.node.vllm"],
     "storage-initializer": [sys.executable, "-m", "testcluster.node.initializer"],
     "queue-proxy": [sys.executable, "-m", "testcluster.node.queue"],
+    "git-sync": [sys.executable, "-m", "testcluster.node.git_sync"],
 }
 """What containers find on their PATH beside the machine's own commands."""
 
@@ -22,6 +23,7 @@ ENTRY_POINTS = {
     "vllm/vllm-openai": ["vllm", "serve"],
     "kserve/storage-initializer": ["storage-initializer"],
     "dev.local/queue": ["queue-proxy"],
+    "registry.k8s.io/git-sync/git-sync": ["git-sync"],
     "test.invalid/model-server": [sys.executable, "-m", "tests.model_server"],
 }
 """Images by name, whatever their tag or digest."""

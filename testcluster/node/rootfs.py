@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from testcluster.api import Api, Object
+from testcluster.node import account
 from testcluster.node.images import entry_point
 
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
@@ -42,6 +43,9 @@ class Rootfs:
             "TEST_HUB": str(hub),
         }
         own: dict[str, str] = {}
+        if account.MOUNTED_AT in self._mounts and self._pod["spec"].get("serviceAccountName") != "default":
+            folder = Path(self._mounts[account.MOUNTED_AT])
+            own[account.VARIABLE] = str(await account.lay(self._api, self._pod, folder))
         for variable in self._container.get("env", []):
             value = await self._value(variable, own)
             if value is not None:
@@ -69,7 +73,7 @@ class Rootfs:
         return path
 
     async def _lay(self, volume: Object, base: Path) -> None:
-        """Secrets and ConfigMaps as files; a projected volume's token is not needed by anything here."""
+        """Secrets and ConfigMaps as files. A projected volume is a service account's: `account` fills it."""
         base.mkdir(parents=True, exist_ok=True)
         for kind, key in (("secret", "secretName"), ("configMap", "name")):
             if source := volume.get(kind):
