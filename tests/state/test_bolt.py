@@ -48,6 +48,19 @@ def test_what_bbolt_reads_is_what_we_read_and_the_file_stays_as_it_is(path: Path
     assert list(tmp_path.iterdir()) == [copy]
 
 
+def test_the_file_is_opened_for_reading_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: dict[str, int] = {}
+    real = os.open
+
+    def noted(path: Any, flags: int, *more: Any, **named: Any) -> int:
+        opened[str(path)] = flags & os.O_ACCMODE
+        return real(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", noted)
+    read_bolt(RECORDED / "original.db")
+    assert opened == {str(RECORDED / "original.db"): os.O_RDONLY}
+
+
 def test_the_recorded_files_have_every_kind_of_page() -> None:
     shape = json.loads((RECORDED / "grown.json").read_text())["shape"]
     assert shape["branches"] > 4  # so there are branches below branches
