@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,10 @@ import pytest
 
 from model_manager.cli import importing, main
 from model_manager.commands.original import read_original
+from model_manager.jobs.job import Job
 from tests.cli.conftest import Run
 from tests.house import House, house_settings, open_house, write_catalog
+from tests.waiting import until
 
 RECORDED = Path(__file__).parent.parent / "state/bolt/recorded"
 COMPLETED = "9e3779b1-0000-4000-8000-000000000001"
@@ -117,6 +118,12 @@ async def test_the_command_line_shows_whose_they_are(
         assert 'error="failed to download model.safetensors: unexpected status 404" importedFrom=' in said
 
 
+async def tried(house: House) -> Job | None:
+    """The retried job once an attempt has ended."""
+    job = await house.parts.jobs.get(LEFT_RUNNING)
+    return job if job.error else None
+
+
 async def test_a_job_that_the_original_never_finished_can_be_retried(
     tmp_path: Path, state: Path, file: Path
 ) -> None:
@@ -125,12 +132,10 @@ async def test_a_job_that_the_original_never_finished_can_be_retried(
     settings = house_settings(tmp_path, hub_endpoint="http://127.0.0.1:1")
     async with open_house(settings) as house:
         assert (await house.call("POST", f"/jobs/{LEFT_RUNNING}/retry"))[1]["status"] == "pending"
-        job = await house.parts.jobs.wait(LEFT_RUNNING, 60)
-        assert job.error is not None
+        job = await until(lambda: tried(house))
         assert job.error["code"] not in ("internal", "unknown_kind")
-    assert await asyncio.to_thread(main, ["state", "import", str(file)]) == 0  # and it is left as it is now
-    async with open_house(settings) as house:
-        assert (await house.parts.jobs.get(LEFT_RUNNING)).error == job.error
+        assert await asyncio.to_thread(main, ["state", "import", str(file)]) == 0
+        assert (await house.parts.jobs.get(LEFT_RUNNING)).status != "failed"  # it was left as it is now
 
 
 def test_the_file_may_be_where_this_services_own_state_will_be(run: Run, state: Path, file: Path) -> None:
@@ -183,18 +188,16 @@ HOSTILE: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE)
-async def test_a_service_refuses_records_that_are_none(
-    tmp_path: Path, state: Path, file: Path, change: dict[str, Any]
-) -> None:
-    job = json.loads(json.dumps({
+async def test_a_service_refuses_records_that_are_none(tmp_path: Path, state: Path) -> None:
+    job = {
         "id": "a", "type": "weight_install", "status": "completed", "payload": {"hfModelId": "a/b", "target": "../x"},
         "createdAt": "2025-11-01T09:00:00Z", "updatedAt": "0001-01-01T00:00:00Z", "stage": "of a later version",
-    }))  # fmt: skip
+    }  # fmt: skip
     async with open_house(house_settings(tmp_path)) as house:
-        asked = {"file": "f", "jobs": [job | change], "events": []}
-        assert (await house.call("POST", "/state/import", asked))[0] == 422
-        assert (await house.call("POST", "/state/import", asked | {"jobs": [job]}))[0] == 200
+        for name, change in HOSTILE.items():
+            asked = {"file": "f", "jobs": [job | change], "events": []}
+            assert (await house.call("POST", "/state/import", asked))[0] == 422, name
+        assert (await house.call("POST", "/state/import", {"file": "f", "jobs": [job]}))[0] == 200
         found = (await house.call("GET", "/jobs/a"))[1]
         assert (found["key"], found["updatedAt"]) == ("a-b", "1970-01-01T00:00:00.000Z")
 

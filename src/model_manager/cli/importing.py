@@ -10,7 +10,7 @@ import msgspec
 from model_manager import client as api
 from model_manager.cli.address import of_folder
 from model_manager.commands import TakenOver, take_over
-from model_manager.commands.original import Original
+from model_manager.commands.original import Original, OriginalEvent, OriginalJob
 from model_manager.errors import ModelManagerError
 from model_manager.events import EventLog
 from model_manager.settings import Settings
@@ -48,16 +48,16 @@ async def _by_ourselves(found: Original, origin: str, folder: Path) -> TakenOver
 
 
 def _by_the_service(client: api.Client, found: Original, origin: str) -> Iterator[TakenOver]:
-    for jobs in portions(found.jobs):
-        wire = msgspec.convert(msgspec.to_builtins(jobs), list[api.types.OriginalJob])
-        yield _counted(client.send(api.calls.import_state(file=origin, jobs=wire)))
-    for events in portions(found.events):
-        lines = msgspec.convert(msgspec.to_builtins(events), list[api.types.OriginalEvent])
-        yield _counted(client.send(api.calls.import_state(file=origin, events=lines)))
-
-
-def _counted(answer: api.types.TakenOver) -> TakenOver:
-    return TakenOver(answer.jobs, answer.events, answer.known)
+    for records in portions([*found.jobs, *found.events]):
+        jobs = [one for one in records if isinstance(one, OriginalJob)]
+        events = [one for one in records if isinstance(one, OriginalEvent)]
+        call = api.calls.import_state(
+            file=origin,
+            jobs=msgspec.convert(msgspec.to_builtins(jobs), list[api.types.OriginalJob]),
+            events=msgspec.convert(msgspec.to_builtins(events), list[api.types.OriginalEvent]),
+        )
+        done = client.send(call)
+        yield TakenOver(done.jobs, done.events, done.known)
 
 
 def _total(parts: Iterator[TakenOver]) -> TakenOver:
@@ -67,7 +67,7 @@ def _total(parts: Iterator[TakenOver]) -> TakenOver:
     return total
 
 
-def portions(records: "Sequence[T]", limit: int = PORTION) -> Iterator[list[T]]:
+def portions(records: Sequence[T], limit: int = PORTION) -> Iterator[list[T]]:
     """Runs of records of at most `limit` bytes of JSON each; one that is longer goes alone."""
     run: list[T] = []
     size = 0
