@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster check lint format types arrows bench locks wheel test-wheel test-pythons clean
+.PHONY: help run test test-cluster test-bolt check lint format types arrows bench locks wheel test-wheel test-pythons clean
 
 help:  ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test: $(VENV)/dev.stamp  ## Run the whole test suite
 
 test-cluster: $(VENV)/dev.stamp  ## Test on a real Kubernetes with KServe and Knative, built here the first time (needs Go)
 	@$(BIN)/python -m testcluster && $(BIN)/python -m pytest -vv -n 2 --dist worksteal -m cluster tests/cluster $(ARGS)
+
+test-bolt: $(VENV)/dev.stamp  ## Compare how BoltDB files are read with bbolt itself, and record them anew (needs Go)
+	@$(BIN)/python -m tests.state.bolt.compare
 
 check: lint types arrows test  ## Everything that must hold before a change lands
 

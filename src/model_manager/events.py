@@ -15,6 +15,7 @@ from typing import Any, Self
 import msgspec
 from msgspec import Struct
 
+from model_manager.state import past
 from model_manager.state.database import Database, Transaction
 
 KEEP_AT_LEAST = 1000
@@ -28,7 +29,7 @@ _NOTHING_LATER = 2**63 - 1
 
 
 class Event(Struct, frozen=True):
-    """One line of the history. `time` is for reading; order is by `seq`."""
+    """One line of the history. `time` is for reading; order is by `seq`, below zero before this history began."""
 
     seq: int
     time: str
@@ -98,10 +99,26 @@ class EventLog:
         txn.after_commit(lambda: self._tell(event))
         return seq
 
+    def append_past(self, txn: Transaction, events: list[Event]) -> None:
+        """Add what happened before this history began, each in its place by its time; nobody is told of it as news."""
+        for seq, event in enumerate(sorted(events, key=lambda event: event.time), past.UNPLACED):
+            txn.execute(
+                "INSERT INTO events (seq, time, kind, subject, actor, data) VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    seq,
+                    event.time,
+                    event.kind,
+                    event.subject,
+                    event.actor,
+                    msgspec.json.encode(event.data).decode(),
+                ),
+            )
+        past.place(txn, "events", "time")
+
     async def page(
         self,
         *,
-        after: int = 0,
+        after: int = past.BEGINNING,
         before: int | None = None,
         limit: int = 100,
         kind: str | None = None,
@@ -178,7 +195,7 @@ class EventLog:
             row = connection.execute(
                 "SELECT seq FROM events ORDER BY seq DESC LIMIT 1 OFFSET ?", (count - 1,)
             )
-            return next((seq for (seq,) in row), 0)
+            return next((seq for (seq,) in row), past.BEGINNING)
 
         oldest = timestamp(self._clock() - self._keep_seconds)
         young = connection.execute("SELECT seq FROM events WHERE time >= ? ORDER BY seq LIMIT 1", (oldest,))

@@ -24,7 +24,7 @@ PROMISED = (
     "context list", "context show", "context add", "context use", "context remove",
     "weights list", "weights usage", "weights info", "weights install", "weights delete",
     "jobs list", "jobs show", "jobs cancel", "jobs retry", "jobs wait", "jobs log",
-    "activations list", "activations show", "activations cancel", "state backup", "state check",
+    "activations list", "activations show", "activations cancel", "state backup", "state check", "state import",
 )  # fmt: skip
 
 

@@ -2,14 +2,20 @@
 
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from model_manager.listening import announced
+from model_manager.state.lock import FolderLock
 from tests.cli.conftest import Run
 from tests.cli.service import Asked, Reply, Service, chunk, sse
 from tests.house import house_settings, open_house, write_catalog
+
+BOLT = Path(__file__).parent.parent / "state/bolt/recorded/original.db"
 
 COMMANDS = {
     "GET /readyz": "health",
@@ -56,6 +62,7 @@ COMMANDS = {
     "GET /tokens/current": "token current",
     "DELETE /tokens/{token}": "token revoke a",
     "GET /settings": "settings",
+    "POST /state/import": "state import BOLT",
     "GET /support-bundle": "support-bundle -o BUNDLE",
     "GET /v1/models": "chat",
     "POST /v1/chat/completions": "chat a",
@@ -123,6 +130,7 @@ ANSWERS: dict[str, Any] = {
     "POST /catalog/preview": {"status": "success"},
     "POST /catalog/validate": {"valid": True},
     "GET /settings": {"settings": []},
+    "POST /state/import": {"jobs": 1, "events": 0, "known": 0},
     "GET /support-bundle": Reply(b"PK", content_type="application/zip"),
     "POST /models/activate": Reply({"activation": ACTIVATION}, 202),
     "POST /models/deactivate": {"result": {"action": "deleted", "name": "a"}},
@@ -154,17 +162,34 @@ async def test_every_route_has_a_command_or_a_reason(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("route", COMMANDS)
 def test_the_command_asks_the_route(
-    run: Run, service: Service, route: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, service: Service, state: Path, route: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.otherwise = lambda asked: _answer(asked)
     monkeypatch.setattr("sys.stdin", io.StringIO("hello"))
     (tmp_path / "entry.json").write_text('{"id": "a"}')
-    places = {"ENTRY": str(tmp_path / "entry.json"), "BUNDLE": str(tmp_path / "bundle.zip")}
-    code, _, err = run(*(places.get(word, word) for word in COMMANDS[route].split()))
+    places = {
+        "ENTRY": str(tmp_path / "entry.json"),
+        "BUNDLE": str(tmp_path / "bundle.zip"),
+        "BOLT": str(BOLT),
+    }
+    with announced_by(service, state):
+        code, _, err = run(*(places.get(word, word) for word in COMMANDS[route].split()))
     assert code == 0, err
     method, path = route.split()
     expected = re.compile(re.sub(r"\{\w+\}", "[^/]+", path))
     assert [asked for asked in service.asked if asked.method == method and expected.fullmatch(asked.path)]
+
+
+@contextmanager
+def announced_by(service: Service, state: Path) -> Iterator[None]:
+    """The service has the state folder open, too: `state import` goes to whoever has."""
+    state.mkdir()
+    lock = FolderLock.take(state)
+    try:
+        with announced(state, service.url):
+            yield
+    finally:
+        lock.release()
 
 
 def _answer(asked: Asked) -> Reply:

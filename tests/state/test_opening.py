@@ -13,6 +13,7 @@ import pytest
 
 from model_manager.errors import StateError
 from model_manager.state import opening
+from model_manager.state.backup import check
 from model_manager.state.database import Database
 from model_manager.state.filesystem import refuse_network, type_in
 from tests.state.rows import keys, put
@@ -213,3 +214,19 @@ async def test_a_start_that_died_while_making_the_file_is_no_damage(tmp_path: Pa
 async def test_the_state_is_the_owners_alone(tmp_path: Path) -> None:
     path = await filled(tmp_path / "state")
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+async def test_the_originals_state_gets_another_name_and_is_otherwise_left_as_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = (Path(__file__).with_name("bolt") / "recorded" / "original.db").read_bytes()
+    for name in ("state.bolt.db", "state.bolt.db-2"):
+        (tmp_path / "state.db").write_bytes(content)
+        assert "is the original service's" in check(tmp_path)[0]
+        database = await Database.open(tmp_path)
+        assert (database.recovered_from, await keys(database)) == (None, [])
+        await database.aclose()
+        assert (tmp_path / name).read_bytes() == content
+        assert f"is {tmp_path / name} now" in caplog.text
+        (tmp_path / "state.db").unlink()
+    assert not list(tmp_path.glob("*damaged*"))

@@ -63,6 +63,7 @@ read   GET    /activations
 read   GET    /activations/forecast
 read   GET    /activations/{activation_id}
 admin  POST   /activations/{activation_id}/cancel
+admin  POST   /state/import
 admin  GET    /tokens
 admin  POST   /tokens
 admin  DELETE /tokens/{token}

@@ -95,7 +95,7 @@ async def test_activations_by_slot_model_and_result(client: Client, house: House
 
 
 FOREIGN = ("x", "%00", "é", "a" * 201, cursor_after("jobs", 1), cursor_after("history", "x"),
-           cursor_after("history", -1), cursor_after("history", 2**63), cursor_after("history", "٣"),
+           cursor_after("history", "--1"), cursor_after("history", 2**63), cursor_after("history", "٣"),
            urlsafe_b64encode(b"\xff\xfe").decode())  # fmt: skip
 
 

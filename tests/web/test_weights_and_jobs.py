@@ -118,8 +118,8 @@ async def test_an_unknown_job_is_a_problem(client: Client) -> None:
 
 OUT_OF_BOUNDS = (
     "/jobs?limit=0", "/jobs?limit=1001", "/jobs?limit=-1", "/jobs?status=done", "/jobs?page=2",
-    "/history?limit=99999999999999999999", "/history?before=-1", "/history?before=99999999999999999999",
-    "/events?after=x", "/events?after=-1", "/activations?limit=NaN", "/slots/second/logs?lines=0",
+    "/history?limit=99999999999999999999", "/history?before=--1", "/history?before=99999999999999999999",
+    "/events?after=x", "/events?after=-99999999999999999999", "/activations?limit=NaN", "/slots/second/logs?lines=0",
     "/slots/second/logs?follow=perhaps", "/models?limit=0",
 )  # fmt: skip
 

@@ -80,6 +80,11 @@ def find(url: str | None = None, context: str | None = None) -> Place:
     return _local(settings) if name == LOCAL else _of(contexts.get(name), settings)
 
 
+def of_folder(settings: Settings) -> Place | None:
+    """The service that has the settings' state folder open, if one has and answers."""
+    return _local(settings) if running(settings.state_path) else None
+
+
 def local_token(state: Path) -> str | None:
     """The token that a service on loopback made for itself."""
     try:

@@ -32,7 +32,7 @@ COLUMNS: records.Told = (
 )  # fmt: skip
 FACTS: records.Told = (
     ("job", "id"), ("work", "type"), ("on", subject), ("status", "status"), ("progress", progress_text),
-    ("attempts", "attempts"), ("created", "created_at"), ("updated", "updated_at"), ("error", "error"),
+    ("attempts", "attempts"), ("by", "actor"), ("created", "created_at"), ("updated", "updated_at"), ("error", "error"),
     ("hint", "hint"), ("log", _where_the_log_is),
 )  # fmt: skip
 

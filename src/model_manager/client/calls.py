@@ -32,6 +32,8 @@ from model_manager.client.types import (
     ManifestOf,
     MetricsHistory,
     ModelSummary,
+    OriginalEvent,
+    OriginalJob,
     Preview,
     Problems,
     Queued,
@@ -45,6 +47,7 @@ from model_manager.client.types import (
     SlotLog,
     Source,
     SystemInfo,
+    TakenOver,
     Tested,
     TokenInfo,
     TokenList,
@@ -575,6 +578,18 @@ def revoke_token(token: str) -> Call[TokenInfo]:
 def list_settings() -> Call[SettingList]:
     """All settings, in the order of the documentation."""
     return Call(method="GET", path=("settings",), returns={200: SettingList})
+
+
+def import_state(
+    *, file: str, jobs: list[OriginalJob] | None = None, events: list[OriginalEvent] | None = None
+) -> Call[TakenOver]:
+    """Take over the original's jobs and history. What is there already is left as it is."""
+    return Call(
+        method="POST",
+        path=("state", "import"),
+        returns={200: TakenOver},
+        payload=given({"file": file, "jobs": jobs, "events": events}),
+    )
 
 
 def catalog_webhook() -> Call[Received]:

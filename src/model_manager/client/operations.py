@@ -35,6 +35,8 @@ if TYPE_CHECKING:
         ManifestOf,
         MetricsHistory,
         ModelSummary,
+        OriginalEvent,
+        OriginalJob,
         Preview,
         Problems,
         Queued,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
         SlotLog,
         Source,
         SystemInfo,
+        TakenOver,
         Tested,
         TokenInfo,
         TokenList,
@@ -465,6 +468,12 @@ class SyncOperations:
         """All settings, in the order of the documentation."""
         return self.send(calls.list_settings())
 
+    def import_state(
+        self, *, file: str, jobs: list[OriginalJob] | None = None, events: list[OriginalEvent] | None = None
+    ) -> TakenOver:
+        """Take over the original's jobs and history. What is there already is left as it is."""
+        return self.send(calls.import_state(file=file, jobs=jobs, events=events))
+
     def catalog_webhook(self) -> Received:
         """Tell that something was pushed, as GitHub, GitLab, Gitea and Forgejo do."""
         return self.send(calls.catalog_webhook())
@@ -877,6 +886,12 @@ class AsyncOperations:
     async def list_settings(self) -> SettingList:
         """All settings, in the order of the documentation."""
         return await self.send(calls.list_settings())
+
+    async def import_state(
+        self, *, file: str, jobs: list[OriginalJob] | None = None, events: list[OriginalEvent] | None = None
+    ) -> TakenOver:
+        """Take over the original's jobs and history. What is there already is left as it is."""
+        return await self.send(calls.import_state(file=file, jobs=jobs, events=events))
 
     async def catalog_webhook(self) -> Received:
         """Tell that something was pushed, as GitHub, GitLab, Gitea and Forgejo do."""

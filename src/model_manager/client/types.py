@@ -298,7 +298,9 @@ class DryRun(Struct, rename="camel", kw_only=True):
 
 
 class HistoryEvent(Struct, rename="camel", kw_only=True):
-    """One line of the history; ids grow with time. `subject` is the slot, job, activation or folder it is about."""
+    """One line of the history; ids grow with time, and are below zero for what was imported.
+
+    `subject` is the slot, job, activation or folder it is about."""
 
     id: str
     event: str
@@ -541,6 +543,35 @@ class NotFetched(Struct, rename="camel", kw_only=True):
     message: str = "No URL is fetched for a request: ask the model through /v1 once it is active."
 
 
+class OriginalEvent(Struct, rename="camel", kw_only=True):
+    """A line of the original's history. `id` is a number of nanoseconds, or the event and the job it is about."""
+
+    id: str
+    event: str
+    created_at: str
+    model_id: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class OriginalPayload(Struct, rename="camel", kw_only=True):
+    hf_model_id: str = ""
+    revision: str = ""
+    target: str = ""
+
+
+class OriginalJob(Struct, rename="camel", kw_only=True):
+    """A job as the original stored it. It knew one type, `weight_install`, and had none cancelled before 0.5."""
+
+    id: str
+    type: str
+    status: str
+    created_at: str
+    updated_at: str
+    payload: OriginalPayload | None = None
+    result: dict[str, Any] | None = None
+    error: str = ""
+
+
 class Validation(Struct, rename="camel", kw_only=True):
     """`valid`: no error in the entry and no failed check. `problems` are the errors and warnings with their places,
     `errors` the former as lines of text, `error` the first of all that is wrong."""
@@ -702,6 +733,14 @@ class SystemInfo(Struct, rename="camel", kw_only=True):
     problems: list[str]
     cluster: ClusterInfo | None
     lease: HeldLease | None
+
+
+class TakenOver(Struct, rename="camel", kw_only=True):
+    """How many were new here; `known` is how many were there already."""
+
+    jobs: int
+    events: int
+    known: int
 
 
 class Tested(Struct, rename="camel", kw_only=True):

@@ -15,6 +15,7 @@ from model_manager.commands.activations import (
 from model_manager.commands.adoption import adopt
 from model_manager.commands.catalog import refresh, render_manifest
 from model_manager.commands.doctor import doctor
+from model_manager.commands.original import OriginalEvent, OriginalJob, TakenOver, read_original, take_over
 from model_manager.commands.parts import Parts, Places, Render, Webhook
 from model_manager.commands.slots import (
     Slot,
@@ -29,10 +30,13 @@ from model_manager.commands.why import Why, why_slot
 
 __all__ = [
     "Activation",
+    "OriginalEvent",
+    "OriginalJob",
     "Parts",
     "Places",
     "Render",
     "Slot",
+    "TakenOver",
     "Webhook",
     "Why",
     "activate",
@@ -48,9 +52,11 @@ __all__ = [
     "install",
     "list_activations",
     "list_slots",
+    "read_original",
     "refresh",
     "render_manifest",
     "slot_logs",
+    "take_over",
     "wait_activation",
     "weights_in_use",
     "why_slot",

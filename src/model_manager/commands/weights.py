@@ -30,10 +30,15 @@ async def install(
     else:
         assert hf_model_id is not None
         folder, hash_ = check_folder(target or flattened(hf_model_id)), ""
-        name = flattened(hf_model_id)[:63].strip("-.")
-        entry = Entry(id=name, hf_model_id=hf_model_id, hf_revision=revision, files=files)
+        entry = hub_entry(hf_model_id, revision, files)
     payload = install_payload(entry, hash_, folder, actor, overwrite)
     return await parts.jobs.submit(INSTALL, folder, payload, actor)
+
+
+def hub_entry(hf_model_id: str, revision: str | None = None, files: tuple[str, ...] = ()) -> Entry:
+    """The entry of a Hub repository that the catalog has none for; its id is made of the repository's."""
+    name = flattened(hf_model_id)[:63].strip("-.")
+    return Entry(id=name, hf_model_id=hf_model_id, hf_revision=revision, files=files)
 
 
 async def delete_weights(parts: Parts, name: str, actor: str) -> None:

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import msgspec
 
 from model_manager.jobs.job import Job, JobStatus
+from model_manager.state import past
+from model_manager.state.database import Transaction
 
 
 class Executes(Protocol):
@@ -44,7 +46,17 @@ def newest(
 
 def insert(source: Executes, job: Job) -> None:
     """Add a new job at the end of the order."""
-    row = _row(job)
+    _insert(source, _row(job))
+
+
+def insert_past(txn: Transaction, jobs: Sequence[Job]) -> None:
+    """Add ended jobs from before this state began, each in its place by the time it was made."""
+    for seq, job in enumerate(sorted(jobs, key=lambda job: (job.created_at, job.id)), past.UNPLACED):
+        _insert(txn, {"seq": seq, **_row(job)})
+    past.place(txn, "jobs", "created_at")
+
+
+def _insert(source: Executes, row: Mapping[str, Any]) -> None:
     source.execute(
         f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from model_manager.errors import Conflict, NotFound, StateError
 from model_manager.state import migrations
+from model_manager.state.bolt_meta import is_bolt
 from model_manager.state.connection import connect_reader, copy_into
 from model_manager.state.sentences import told
 
@@ -42,6 +43,11 @@ def check(folder: Path) -> list[str]:
     """Read the whole state file; one sentence for each thing that is wrong with it, none when it is sound."""
     path = _state_in(folder)
     newest = migrations.packaged()[-1].version
+    if is_bolt(path):
+        return [
+            f"{path} is the original service's. This one gives it another name when it starts; see "
+            "`model-manager state import`."
+        ]
     try:
         connection = connect_reader(path)
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from model_manager.errors import StateError
 from model_manager.state import fence, migrations
+from model_manager.state.bolt_meta import is_bolt
 from model_manager.state.connection import connect_reader, connect_writer, size_of, sync, wal_of
 from model_manager.state.sentences import is_damage
 
@@ -25,6 +26,7 @@ def ready_file(path: Path, steps: tuple[migrations.Migration, ...], was_open: bo
     Returns the sentence to tell loudly when something was lost. Raises StateError when a newer version wrote
     the file or it is something else's; such a file is not touched.
     """
+    _make_way(path)
     lost = None
     wal = wal_of(path)
     log_is_gone = was_open and not wal.exists()  # asked before `damage_of` opens the file, which makes one
@@ -95,6 +97,20 @@ def refuse_newer(folder: Path) -> None:
     migrations.refuse_newer(path, version, migrations.packaged()[-1].version)
 
 
+def _make_way(path: Path) -> None:
+    """Give the original's state, which had the same name, another one: beside ours, as it is, for an import."""
+    if not is_bolt(path):
+        return
+    aside = _free_name(path.with_name("state.bolt.db"))
+    path.rename(aside)
+    sync(path.parent)
+    _log.warning(
+        "%s was the original service's state, and is %s now: `model-manager state import` reads it there.",
+        path,
+        aside,
+    )
+
+
 def suspect(path: Path) -> None:
     """Remember that damage was met while running: the next start checks the file whole, whatever its size."""
     try:
@@ -113,11 +129,7 @@ def _set_aside(path: Path) -> Path | None:
     Returns the new name, None when there was nothing to move.
     """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    count = 1
-    while aside.exists() or wal_of(aside).exists():
-        count += 1
-        aside = path.with_name(f"{path.name}.damaged-{stamp}-{count}")
+    aside = _free_name(path.with_name(f"{path.name}.damaged-{stamp}"))
     if not size_of(wal_of(path)):  # looking at the file may have made one
         wal_of(path).unlink(missing_ok=True)
     # The log first: were it left beside a new file, SQLite would play it into that one.
@@ -128,6 +140,15 @@ def _set_aside(path: Path) -> Path | None:
     _suspect(path).unlink(missing_ok=True)
     sync(path.parent)
     return aside if left else None
+
+
+def _free_name(path: Path) -> Path:
+    """The path itself, or with a number behind it where there is such a file, or its log, already."""
+    free, count = path, 1
+    while free.exists() or wal_of(free).exists():
+        count += 1
+        free = path.with_name(f"{path.name}-{count}")
+    return free
 
 
 def _create(path: Path, steps: tuple[migrations.Migration, ...]) -> None:

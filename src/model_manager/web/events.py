@@ -10,17 +10,16 @@ from model_manager.errors import Unprocessable
 from model_manager.events import Event, EventLog, Gap, Progress
 from model_manager.http.routing import Request, Route
 from model_manager.http.sse import EventStream, Message
+from model_manager.state.past import BEGINNING
 from model_manager.web.history import HistoryEvent, Sequence, history_event
 from model_manager.web.jobs import JobProgress, job_progress
-from model_manager.web.paging import Limited
+from model_manager.web.paging import LARGEST, Limited, number_in
 
 PAGE = 100
 """Events that are read from the history at once: no more, so that a thousand readers who come back take turns."""
 
 TOLD = 256
 """Messages that are kept for those who are behind: as many as a subscription's queue holds."""
-
-LARGEST = 2**63 - 1
 
 
 class EventsQuery(Limited):
@@ -59,7 +58,7 @@ async def get_events(parts: Parts, query: EventsQuery, request: Request) -> Even
     after = _resume_from(query, request)
     if request.accepts("text/event-stream"):
         return EventStream(feed(parts.events, after))
-    found = await parts.events.page(after=after or 0, limit=query.limit)
+    found = await parts.events.page(after=BEGINNING if after is None else after, limit=query.limit)
     last = found[-1].seq if found else after or 0
     return EventPage([history_event(event) for event in found], str(last))
 
@@ -134,11 +133,11 @@ def _resume_from(query: EventsQuery, request: Request) -> int | None:
     last = request.header("last-event-id")
     if not last:
         return query.after
-    if not (last.isascii() and last.isdigit() and len(last) < 20) or int(last) > LARGEST:
+    if (number := number_in(last)) is None:
         raise Unprocessable(
             f"Last-Event-ID {last[:40]!r} is not the id of an event.", "Leave it out to begin now."
         )
-    return int(last)
+    return number
 
 
 ROUTES = (Route("GET", "/events", get_events),)

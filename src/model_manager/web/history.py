@@ -10,7 +10,7 @@ from model_manager.events import Event, timestamp
 from model_manager.http.routing import Route
 from model_manager.web.paging import Paged, page, sequence
 
-Sequence = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Sequence = Annotated[int, Meta(ge=-(2**63 - 1), le=2**63 - 1)]
 
 _LAST_SECOND = 253402300799.0  # of the year 9999, the last that can be written
 
@@ -29,7 +29,10 @@ class HistoryQuery(Paged):
 
 
 class HistoryEvent(Struct, rename="camel", omit_defaults=True):
-    """One line of the history; ids grow with time. `subject` is the slot, job, activation or folder it is about."""
+    """One line of the history; ids grow with time, and are below zero for what was imported.
+
+    `subject` is the slot, job, activation or folder it is about.
+    """
 
     id: str
     event: str
@@ -85,15 +88,18 @@ def history_event(event: Event) -> HistoryEvent:
 
 
 def _facts(data: dict[str, Any]) -> dict[str, Any]:
-    """What is told of an event: a job's result and error lie flat in it, as the original's clients read them."""
-    told = {name: value for name, value in data.items() if name not in ("modelId", "result", "error")}
-    told |= data.get("result") or {}
+    """What is told of an event: a job's result and error lie flat in it, as the original's clients read them.
+
+    They come first: what a table has no room for is at the end.
+    """
+    told: dict[str, Any] = dict(data.get("result") or {})
     error = data.get("error")
     if isinstance(error, dict):
         told |= {"error": error.get("sentence"), "errorCode": error.get("code"), "hint": error.get("hint")}
     elif error is not None:
         told["error"] = error
-    return told
+    facts = {name: value for name, value in data.items() if name not in ("modelId", "result", "error")}
+    return told | {name: value for name, value in facts.items() if name not in told}
 
 
 ROUTES = (Route("GET", "/history", get_history),)

@@ -61,9 +61,17 @@ def sequence(cursor: str | None, of: str) -> int | None:
     last = position(cursor, of)
     if last is None:
         return None
-    if not (last.isascii() and last.isdigit() and len(last) < 20) or int(last) > LARGEST:
+    if (number := number_in(last)) is None:
         raise _foreign(cursor or "")
-    return int(last)
+    return number
+
+
+def number_in(text: str) -> int | None:
+    """A sequence number as it is written in a cursor or an event's id; None for anything else."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20 and int(digits) <= LARGEST):
+        return None
+    return int(text)
 
 
 def page(found: list[T], limit: int, of: str, place: Callable[[T], str | int]) -> tuple[list[T], str | None]:

@@ -19,6 +19,7 @@ from model_manager.web import (
     preview,
     settings,
     slots,
+    state,
     system,
     tokens,
     webhook,
@@ -44,6 +45,7 @@ NOUNS = (
     activations,
     tokens,
     settings,
+    state,
     webhook,
     bundle,
 )
