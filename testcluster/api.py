@@ -102,7 +102,12 @@ class Api:
                 raise
 
     async def apply(
-        self, body: Object, manager: str = "testcluster", patience: float = 0.0, force: bool = True
+        self,
+        body: Object,
+        manager: str = "testcluster",
+        patience: float = 0.0,
+        force: bool = True,
+        dry_run: bool = False,
     ) -> Object:
         """Server-side apply. Waits up to `patience` seconds for servers and webhooks that are not up yet."""
         plural, namespaced = await self._plural(body["apiVersion"], body["kind"], patience)
@@ -110,7 +115,11 @@ class Api:
         root = f"/api/{group}" if "/" not in group else f"/apis/{group}"
         place = f"/namespaces/{body['metadata'].get('namespace', 'default')}" if namespaced else ""
         where = f"{root}{place}/{plural}/{body['metadata']['name']}"
-        query = {"fieldManager": manager, "force": str(force).lower()}
+        query = {
+            "fieldManager": manager,
+            "force": str(force).lower(),
+            **({"dryRun": "All"} if dry_run else {}),
+        }
         return await self._patiently(patience, "PATCH", where, body, kind=APPLY, query=query)
 
     async def watch(

@@ -24,9 +24,7 @@ async def lay(api: Api, pod: Object, folder: Path) -> Path:
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [
-            {"name": "here", "cluster": {"server": api.url, "certificate-authority": str(api.ca)}}
-        ],
+        "clusters": [{"name": "here", "cluster": {"server": api.url, "certificate-authority": str(api.ca)}}],
         "users": [{"name": account, "user": {"tokenFile": str(folder / "token")}}],
         "contexts": [
             {"name": "here", "context": {"cluster": "here", "user": account, "namespace": namespace}}

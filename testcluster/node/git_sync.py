@@ -1,8 +1,9 @@
 """git-sync 4 as a sidecar, as far as a catalog needs it: real worktrees of a real repository, published by one rename.
 
 What it keeps on disk is what git-sync 4.7.1 was seen to keep: `ROOT/.worktrees/COMMIT`, and `ROOT/LINK` that leads
-there, relative. It reads `GITSYNC_REPO`, `_REF`, `_ROOT`, `_LINK`, `_PERIOD` and `_MAX_FAILURES`, and goes on after a
-failure only where the latter says so. Images come from registries, and this one is in none of Go's or Debian's.
+there, relative. The world outside is a folder, `TEST_HUB`: a repository `https://HOST/PATH` is its folder `HOST/PATH`.
+Read are `GITSYNC_REPO`, `_REF`, `_ROOT`, `_LINK`, `_PERIOD` and `_MAX_FAILURES`; after a failure it goes on only where
+the latter says so. git-sync itself comes as an image alone, and there are no images here.
 """
 
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
@@ -36,7 +38,9 @@ def sync() -> None:
     """Fetch, and publish what the ref names now."""
     if not (ROOT / ".git").exists():
         git("init", "--quiet")
-    git("fetch", "--quiet", "--depth=1", os.environ["GITSYNC_REPO"], os.environ.get("GITSYNC_REF", "HEAD"))
+    url = urlsplit(os.environ["GITSYNC_REPO"])
+    repository = f"file://{os.environ['TEST_HUB']}/{url.hostname}{url.path}"
+    git("fetch", "--quiet", "--depth=1", repository, os.environ.get("GITSYNC_REF", "HEAD"))
     commit = git("rev-parse", "FETCH_HEAD")
     tree, link = ROOT / ".worktrees" / commit, ROOT / os.environ["GITSYNC_LINK"]
     if link.is_symlink() and link.readlink().name == commit:

@@ -20,7 +20,9 @@ COMMANDS = {
 
 ENTRY_POINTS = {
     "ghcr.io/model-manager/model-manager": ["model-manager"],
+    "test.invalid/model-manager-next": [sys.executable, "-m", "tests.cluster.next_version"],
     "vllm/vllm-openai": ["vllm", "serve"],
+    "vllm/vllm-openai-rocm": ["vllm", "serve"],
     "kserve/storage-initializer": ["storage-initializer"],
     "dev.local/queue": ["queue-proxy"],
     "registry.k8s.io/git-sync/git-sync": ["git-sync"],

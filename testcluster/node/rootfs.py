@@ -41,6 +41,7 @@ class Rootfs:
             "HOSTNAME": self._pod["metadata"]["name"],
             "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             "TEST_HUB": str(hub),
+            "MODEL_MANAGER_HOST": self._ip,  # it listens everywhere unless told otherwise
         }
         own: dict[str, str] = {}
         if account.MOUNTED_AT in self._mounts and self._pod["spec"].get("serviceAccountName") != "default":
@@ -122,6 +123,8 @@ class Rootfs:
     def _seen(self, text: str, own: Mapping[str, str]) -> str:
         """`text` with variables put in, and with this machine's paths and address."""
         text = _REFERENCE.sub(lambda match: own.get(match[1], match[0]), text)
-        for at in sorted(self._mounts, key=len, reverse=True):
-            text = re.sub(rf"(?<![\w/.-]){re.escape(at)}(?=$|[/\s,:;\"'])", self._mounts[at], text)
+        if self._mounts:  # in one pass: where a mount really is may look like another mount
+            longest = sorted(self._mounts, key=len, reverse=True)
+            mounted = rf"(?<![\w/.-])({'|'.join(map(re.escape, longest))})(?=$|[/\s,:;\"'])"
+            text = re.sub(mounted, lambda match: self._mounts[match[1]], text)
         return re.sub(r"(?<![\d.])0\.0\.0\.0(?![\d.])", self._ip, text)
