@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster test-bolt check lint format types arrows bench locks wheel test-wheel test-pythons clean
+.PHONY: help run test test-cluster test-bolt test-chart check lint format types arrows bench locks wheel test-wheel test-pythons clean
 
 help:  ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test-cluster: $(VENV)/dev.stamp  ## Test on a real Kubernetes with KServe and Kn
 
 test-bolt: $(VENV)/dev.stamp  ## Compare how BoltDB files are read with bbolt itself, and record them anew (needs Go)
 	@$(BIN)/python -m tests.state.bolt.compare
+
+test-chart: $(VENV)/test-chart.stamp  ## Render the Helm chart with Helm, and run Argo CD's health checks
+	@$(BIN)/python -m pytest -m chart tests/chart tests/argocd $(ARGS)
 
 check: lint types arrows test  ## Everything that must hold before a change lands
 
@@ -61,3 +64,6 @@ $(VENV)/run.stamp: requirements/run.txt pyproject.toml tools/venv.sh
 
 $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml tools/venv.sh
 	@sh tools/venv.sh "$(PYTHON)" $(VENV) requirements/dev.txt && touch $(VENV)/run.stamp $@
+
+$(VENV)/test-chart.stamp: requirements/chart.txt $(VENV)/dev.stamp
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $< && touch $@

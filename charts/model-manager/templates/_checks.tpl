@@ -1,14 +1,20 @@
 {{/* What the schema cannot say: values that contradict each other, each with a sentence. */}}
 {{- define "model-manager.checks" -}}
+{{- if contains ":" (base .Values.image.repository) -}}
+{{ fail "image.repository ends with a tag: put that into image.tag." }}
+{{- end -}}
 {{- $token := .Values.apiToken -}}
 {{- if not $token.enabled -}}
 {{ fail "apiToken.enabled is false, but this service has no mode without a token: whoever reaches it could delete models. Leave it true." }}
 {{- end -}}
-{{- if and $token.onepasswordVaultID (not $token.onepasswordItemID) -}}
-{{ fail "apiToken.onepasswordVaultID is set and apiToken.onepasswordItemID is not: name both, or neither." }}
+{{- range $name := list "apiToken" "huggingface" -}}
+{{- $source := index $.Values $name -}}
+{{- if and $source.onepasswordVaultID (not $source.onepasswordItemID) -}}
+{{ fail (printf "%s.onepasswordVaultID is set and %s.onepasswordItemID is not: name both, or neither." $name $name) }}
 {{- end -}}
-{{- if and $token.onepasswordItemID (not $token.onepasswordVaultID) -}}
-{{ fail "apiToken.onepasswordItemID is set and apiToken.onepasswordVaultID is not: name both, or neither." }}
+{{- if and $source.onepasswordItemID (not $source.onepasswordVaultID) -}}
+{{ fail (printf "%s.onepasswordItemID is set and %s.onepasswordVaultID is not: name both, or neither." $name $name) }}
+{{- end -}}
 {{- end -}}
 {{- if hasPrefix "op://" $token.value -}}
 {{ fail "apiToken.value is an op:// reference, which nothing in a cluster resolves: use apiToken.onepasswordVaultID and apiToken.onepasswordItemID." }}
@@ -43,7 +49,7 @@
 {{- end -}}
 {{- $own := include "model-manager.environment" . | fromYaml -}}
 {{- range $name, $_ := .Values.settings -}}
-{{- if hasKey $own $name -}}
+{{- if or (hasKey $own $name) (has $name (list "MODEL_MANAGER_API_TOKEN" "HF_TOKEN" "SERVER_PORT" "MODEL_MANAGER_HOST")) -}}
 {{ fail (printf "settings.%s is set by the chart itself, from another value: see values.yaml." $name) }}
 {{- end -}}
 {{- end -}}

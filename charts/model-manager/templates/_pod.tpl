@@ -10,7 +10,9 @@ WEIGHTS_PVC_NAME: {{ .Values.weights.pvcName }}
 WEIGHTS_STORAGE_PATH: {{ .Values.weights.mountPath }}
 STATE_PATH: {{ .Values.state.mountPath }}
 MODEL_MANAGER_DEFAULT_RUNTIME: {{ .Values.runtimes.default }}
-{{- if and (include "model-manager.hubSecret" .) (eq .Values.huggingface.secretKey "HF_TOKEN") }}
+{{- /* KServe looks for it beside the models. */}}
+{{- $together := eq (include "model-manager.namespace" .) (include "model-manager.active" .) }}
+{{- if and (include "model-manager.hubSecret" .) (eq .Values.huggingface.secretKey "HF_TOKEN") $together }}
 MODEL_MANAGER_HUB_TOKEN_SECRET: {{ include "model-manager.hubSecret" . }}
 {{- end }}
 {{- end -}}
@@ -100,7 +102,6 @@ volumes:
       valueFrom:
         secretKeyRef: {name: {{ . }}, key: {{ $.Values.huggingface.secretKey }}, optional: true}
     {{- end }}
-  # Without ports: Knative asks through its own container.
   startupProbe:
     httpGet: {path: /healthz, port: {{ include "model-manager.probePort" . }}}
     periodSeconds: 1
