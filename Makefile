@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster test-bolt test-chart check lint format types arrows bench locks wheel test-wheel test-pythons clean
+.PHONY: help run test test-cluster test-bolt test-chart check lint format types arrows bench locks image test-image wheel test-wheel test-pythons clean
 
 help:  ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,12 @@ arrows: $(VENV)/dev.stamp  ## import-linter: the arrows of docs/architecture.md
 bench: $(VENV)/dev.stamp  ## Measure (bench/README.md says what), results into bench/results/
 	@$(BIN)/python -m bench $(ARGS)
 
+image:  ## Build the image, with and without an engine (needs docker, podman or buildah; ARGS go to its `build`)
+	@sh tools/image.sh $(ARGS)
+
+test-image: $(VENV)/test-image.stamp  ## Build the image for real and run it as a pod does (needs root, buildah, mmdebstrap and runc)
+	@$(BIN)/python -m pytest -vv -m image tests/image $(ARGS)
+
 wheel: $(VENV)/dev.stamp  ## Build dist/*.whl
 	@$(BIN)/python -m hatchling build -t wheel
 
@@ -64,6 +70,9 @@ $(VENV)/run.stamp: requirements/run.txt pyproject.toml tools/venv.sh
 
 $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml tools/venv.sh
 	@sh tools/venv.sh "$(PYTHON)" $(VENV) requirements/dev.txt && touch $(VENV)/run.stamp $@
+
+$(VENV)/test-image.stamp: requirements/test-image.txt $(VENV)/dev.stamp
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $< && touch $@
 
 $(VENV)/test-chart.stamp: requirements/chart.txt $(VENV)/dev.stamp
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $< && touch $@

@@ -1,5 +1,6 @@
 """The Application: its values are ones that the chart takes, and the chart's objects come in an order that ends."""
 
+import re
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,25 @@ def test_nothing_in_git_is_the_managers() -> None:
     """The InferenceServices are: were one rendered, Argo CD would prune it some day."""
     for mode in ("knative", "deployment"):
         assert "InferenceService" not in {one["kind"] for one in rendered(mode, **SECRETS, **VOLUMES)}
+
+
+@pytest.mark.parametrize("page", ["install", "coming-from-0.4.4"])
+def test_the_chart_takes_the_values_of_the_pages(page: str) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL)
+    (values,) = [yaml.safe_load(block) for block in blocks if "image:" in block]
+    original = yaml.safe_load((ROOT / "tests/chart/original.yaml").read_text()) if page != "install" else {}
+    objects = render(merged(original, values))
+    kept = {"PersistentVolume", "ServingRuntime"} if page == "coming-from-0.4.4" else {"PersistentVolume"}
+    made = {(one["kind"], one["metadata"]["name"]) for one in objects}
+    assert kept.isdisjoint({kind for kind, name in made if name != "llama-cpp"})
+    assert workload(objects)
+
+
+def merged(values: Object, more: Object) -> Object:
+    """As Helm merges values files."""
+    inner = {key: merged(values[key], value) for key, value in more.items()
+             if isinstance(value, dict) and isinstance(values.get(key), dict)}  # fmt: skip
+    return values | more | inner
 
 
 def test_what_runs_is_pinned() -> None:
