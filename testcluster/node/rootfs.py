@@ -51,9 +51,9 @@ class Rootfs:
             value = await self._value(variable, own)
             if value is not None:
                 own[variable["name"]] = value
-        argv = [*(self._container.get("command") or entry_point(self._container["image"]) or [])]
-        argv += self._container.get("args", [])
-        return [self._seen(word, own) for word in argv], environment | own
+        said = [self._seen(word, own) for word in self._container.get("command", [])]
+        argv = said or entry_point(self._container["image"]) or []
+        return [*argv, *(self._seen(word, own) for word in self._container.get("args", []))], environment | own
 
     async def _folder_of(self, mount: Object) -> Path:
         volume = next(one for one in self._pod["spec"]["volumes"] if one["name"] == mount["name"])
@@ -80,6 +80,7 @@ class Rootfs:
             if source := volume.get(kind):
                 for name, value in (await self._data(kind, source[key], source.get("optional"))).items():
                     (base / name).write_text(value)
+                    (base / name).chmod(source.get("defaultMode", 0o644))
 
     async def _value(self, variable: Object, own: Mapping[str, str]) -> str | None:
         source = variable.get("valueFrom", {})

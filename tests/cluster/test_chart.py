@@ -15,7 +15,7 @@ from testcluster.api import Object, Refused
 
 from tests.catalog.conftest import Repo
 from tests.chart.rendering import render
-from tests.cluster.ground import SLOT, is_ready
+from tests.cluster.ground import LABEL, SLOT, is_ready
 
 CATALOG = Path(__file__).parents[2] / "examples" / "catalog"
 TOKEN = "of-a-test"
@@ -90,6 +90,9 @@ class Release:
                 )  # fmt: skip
             except httpx2.ConnectError:  # it just ended
                 return None
+            except httpx2.TransportError as lost:
+                lost.add_note(f"asked {pod['metadata']['name']} at {time.time()}")
+                raise
         return None if answer.status_code == 503 else answer
 
     async def chat(self) -> str:
@@ -99,21 +102,10 @@ class Release:
 
     async def model_pods(self) -> dict[str, int]:
         """UIDs of the model's pods, and how often each was restarted."""
-        found = [
-            one
-            for one in await self.namespace.pods()
-            if "component" not in str(one["metadata"]["labels"].keys())
-        ]
-        mine = [
-            one
-            for one in found
-            if one["metadata"]["labels"].get("serving.kserve.io/inferenceservice") == SLOT
-        ]
         return {
-            one["metadata"]["uid"]: sum(
-                status["restartCount"] for status in one["status"]["containerStatuses"]
-            )
-            for one in mine
+            one["metadata"]["uid"]: sum(status["restartCount"] for status in one["status"]["containerStatuses"])
+            for one in await self.namespace.pods()
+            if LABEL in one["metadata"]["labels"]
         }
 
     @asynccontextmanager
@@ -129,17 +121,18 @@ class Release:
         try:
             yield answers
             count = len(answers)
-            await self.namespace.wait(lambda: _more(answers, count))
+            await self.namespace.wait(lambda: _more(task, answers, count))
         finally:
             task.cancel()
             done = (await asyncio.gather(task, return_exceptions=True))[0]
-        assert isinstance(done, asyncio.CancelledError), done
+        assert isinstance(done, asyncio.CancelledError), (done, getattr(done, "__notes__", ()))
 
     async def end(self, image: str) -> None:
         """End what runs of an image, as Knative's autoscaler does with a revision that has no traffic any more."""
         for one in await self.namespace.api.list("deployments", self.namespace.name):
-            containers = one["spec"]["template"]["spec"]["containers"]
-            if containers[0]["image"] == image:
+            template = one["spec"]["template"]
+            ours = MANAGER.items() <= template["metadata"]["labels"].items()
+            if ours and _manager(template)["image"] == image:
                 await self.namespace.api.patch(
                     "deployments", one["metadata"]["name"], {"spec": {"replicas": 0}}, self.namespace.name
                 )
@@ -153,8 +146,8 @@ def _manager(pod: Object) -> Object:
     return next(one for one in pod["spec"]["containers"] if one["name"] == "manager")
 
 
-async def _more(answers: list[str], count: int) -> bool:
-    return len(answers) > count + 1
+async def _more(task: "asyncio.Task[None]", answers: list[str], count: int) -> bool:
+    return task.done() or len(answers) > count + 1
 
 
 @asynccontextmanager
@@ -187,12 +180,14 @@ async def test_without_its_token_it_names_the_secret_and_with_it_it_starts(names
                     text = await release.log(pod)
                 except Refused:  # it was not started yet
                     continue
-                if "model-manager-api-token" in text:
+                if "The API token file" in text:
                     return text
             return ""
 
-        text = await namespace.wait(said)
-        assert "/etc/model-manager/model-manager-api-token/token" in text
+        assert "api-token/token cannot be read" in await namespace.wait(said)
+        (pod,) = await release.pods()
+        named = {one["name"]: one.get("value") for one in _manager(pod)["env"]}["MODEL_MANAGER_API_TOKEN_FILE"]
+        assert named == "/etc/model-manager/model-manager-api-token/token", "the path that is said, in a real pod"
         await give_token(namespace)
         await release.ready()
 
