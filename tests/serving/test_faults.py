@@ -92,8 +92,6 @@ async def test_a_model_that_serves_outlives_the_refusal_of_its_successor(
         assert (slot.state, slot.desired.model_id, slot.last_good) == ("active", "good", slot.desired.id)
         assert (await h.parts.platform.observe("active-llm")).instances[0].run == before.run
         assert (await h.chat())[1]["model"] == "good"
-        await commands.deactivate(h.parts, actor="test")
-        await h.serves(None)
 
 
 async def waiting_for_one_job(h: House) -> tuple[str, str]:
