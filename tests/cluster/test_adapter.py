@@ -1,14 +1,21 @@
 """What the service uses and shows of a cluster: weights that KServe fetches, its runtimes, its version, drift."""
 
+import copy
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from testcluster import Cluster, Namespace
 
+from model_manager.errors import Unavailable
+from model_manager.serving.kserve.kinds import INFERENCE_SERVICES
+from model_manager.serving.kserve.opening import open_platform
+from model_manager.serving.kserve.refusals import AnotherOne
 from tests.cluster.ground import SLOT
 from tests.cluster.house import house, of_image, prepare, uids
 from tests.house import House, runtime, write_catalog
+from tests.serving.ground import manifest
 
 
 @pytest.fixture
@@ -120,3 +127,42 @@ async def test_what_others_changed_is_in_the_slot_field_by_field(namespace: Name
         why = (await h.call("GET", f"/slots/{SLOT}/why"))[1]
         assert (why["code"], why["drift"]) == ("serving", [one])
         assert f"{one['by']} changed {one['field']}." in why["cause"]
+
+
+async def test_what_takes_the_place_of_ours_between_a_look_and_a_write_is_not_written_to(
+    namespace: Namespace, ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is one made again that is gone by then; and pods that have ended can be left out of a list."""
+    adapter = open_platform(
+        ground / "kubeconfig", namespace.name, claim="", weights_there=lambda folder: True
+    )
+    try:
+        await adapter.apply(manifest("well", activation="a"))
+        stale = copy.deepcopy(await namespace.isvc())
+        assert stale is not None
+        stale["metadata"]["uid"] = "00000000-0000-0000-0000-000000000000"
+        monkeypatch.setattr(adapter._applying, "current", AsyncMock(return_value=stale))
+        for write in (adapter._applying.dry_run, adapter.apply):
+            with pytest.raises(Unavailable, match="another one has its name, or none has"):
+                await write(manifest("well", activation="b"))
+        patch = {"metadata": {"uid": stale["metadata"]["uid"], "annotations": {"not": "written"}}}
+        with pytest.raises(AnotherOne):
+            await adapter._api.merge(INFERENCE_SERVICES, SLOT, patch)
+        there = await namespace.isvc()
+        assert there is not None
+        assert "not" not in there["metadata"]["annotations"]
+        assert there["metadata"]["labels"]["model-manager/activation"] == "a"
+        await namespace.api.delete("inferenceservices", SLOT, namespace.name)
+
+        async def gone() -> bool:
+            return await namespace.isvc() is None
+
+        await namespace.wait(gone)
+        for write in (adapter._applying.dry_run, adapter.apply):
+            with pytest.raises(Unavailable, match="another one has its name, or none has"):
+                await write(manifest("well", activation="b"))
+        assert await namespace.isvc() is None
+        found = await adapter.evidence(SLOT)
+        assert found.capacity and all(one.free is not None for one in found.capacity), found.unknown
+    finally:
+        await adapter.aclose()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from model_manager.serving.activation import Known, Step, current, decide, others
+from model_manager.serving.activation import Known, Result, Step, current, decide, left, others
 from model_manager.serving.platform import Instance, Observed, Trouble
 
 OLD = Instance(name="p0", activation="old", state="running", ready=True)
@@ -94,3 +94,34 @@ def test_the_newest_instance_of_an_activation_counts() -> None:
     assert current("new", seen(READY, second)) is second
     assert current("new", seen(OLD)) is None
     assert others("new", seen(OLD, READY)) == (OLD,)
+
+
+REMAINS = [
+    # a user's wish for nothing
+    (None, "active", seen(OLD, applied="old"), Step.REMOVE),
+    (None, "superseded", seen(OLD, applied="old"), Step.REMOVE),
+    (None, "active", seen(applied=None), Step.AWAIT),
+    # a failure: only what failed itself goes
+    ("new", "failed", seen(CRASHED), Step.REMOVE),
+    ("new", "failed", seen(GAVE_UP), Step.REMOVE),
+    ("new", "active", seen(OLD, applied="old"), Step.TAKE_BACK),
+    ("new", "superseded", seen(OLD, applied="old"), Step.TAKE_BACK),
+    ("new", None, seen(OLD, applied="old"), Step.TAKE_BACK),
+    ("new", "cancelled", seen(STARTING, applied="third"), Step.REMOVE),
+    ("new", "restored", seen(STARTING, applied="third"), Step.REMOVE),
+    (
+        "new",
+        "failed",
+        seen(OLD, applied="new"),
+        Step.AWAIT,
+    ),  # KServe keeps the old pod: it could make no new one
+    ("new", "failed", seen(OLD_STOPPING, CRASHED), Step.AWAIT),
+    ("new", "failed", seen(applied=None), Step.AWAIT),
+]
+
+
+@pytest.mark.parametrize(("wanted", "fate", "observed", "step"), REMAINS)
+def test_only_a_wish_for_nothing_removes_what_serves(
+    wanted: str | None, fate: Result | None, observed: Observed, step: Step
+) -> None:
+    assert left(wanted, fate, observed) is step

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from model_manager import commands
-from model_manager.errors import Conflict
+from model_manager.errors import Conflict, Forbidden
+from model_manager.serving import ledger
 from model_manager.serving.local.platform import LocalPlatform
 from tests.house import House, house_settings, open_house, runtime, write_catalog, write_runtimes
 from tests.waiting import until
@@ -54,6 +55,43 @@ async def test_a_defect_while_a_model_is_prepared_fails_the_attempt_and_not_the_
         assert (failed.result, failed.code) == ("failed", "internal")
         assert "(KeyError)" in failed.reason
         await h.serves("good")
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """A platform that takes an object in a dry run, and refuses each real one from when `applies` is set."""
+    apply, refuses = LocalPlatform.apply, {"applies": False}
+
+    async def refuse(self: LocalPlatform, manifest: Any) -> None:
+        if refuses["applies"]:
+            raise Forbidden("This service may not patch inferenceservices.")
+        await apply(self, manifest)
+
+    monkeypatch.setattr(LocalPlatform, "apply", refuse)
+    return refuses
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_a_model_that_serves_outlives_the_refusal_of_its_successor(
+    tmp_path: Path, refusing: dict[str, bool], forgotten: bool
+) -> None:
+    """Also where it is on no record as the last good one: a failure is no wish for nothing."""
+    prepare(tmp_path, "good", "bad")
+    async with open_house(house_settings(tmp_path)) as h:
+        await h.active("good")
+        (before,) = (await h.parts.platform.observe("active-llm")).instances
+        if forgotten:
+            await h.parts.database.write(lambda txn: ledger.forget_last_good(txn, "active-llm"))
+        refusing["applies"] = True
+        failed = await h.ended(await h.activate("bad"))
+        assert (failed.result, failed.code) == ("failed", "forbidden")
+        assert failed.reason == "This service may not patch inferenceservices."
+        await h.serves("good")
+        slot = await commands.get_slot(h.parts, "active-llm")
+        assert slot.desired is not None
+        assert (slot.state, slot.desired.model_id, slot.last_good) == ("active", "good", slot.desired.id)
+        assert (await h.parts.platform.observe("active-llm")).instances[0].run == before.run
+        assert (await h.chat())[1]["model"] == "good"
 
 
 async def waiting_for_one_job(h: House) -> tuple[str, str]:

@@ -38,9 +38,11 @@ class Book:
         await self.database.write(lambda txn: ledger.succeed(txn, self.events, row, 1.0))
         return await self.row(name)
 
-    async def fail(self, name: str, result: Any = "failed") -> Row:
+    async def fail(self, name: str, result: Any = "failed", held: str | None = None) -> Row:
         row = await self.row(name)
-        await self.database.write(lambda txn: ledger.settle(txn, self.events, row, result, BROKEN, "system"))
+        await self.database.write(
+            lambda txn: ledger.settle(txn, self.events, row, result, BROKEN, "system", held)
+        )
         return await self.row(name)
 
     async def row(self, name: str) -> Row:
@@ -155,6 +157,59 @@ async def test_a_failure_before_the_stop_leaves_the_old_model_as_it_was(book: Bo
     failed = await book.fail("b")
     assert failed.restored_by == "a"
     assert await book.slot() == ledger.SlotRow("active-llm", "a", "a")
+
+
+async def test_a_refusal_while_the_platform_holds_the_old_model_leaves_it_as_it_was(book: Book) -> None:
+    await book.begin("a")
+    await book.active("a")
+    await book.begin("b")
+    await book.phase("b", "stopping")
+    failed = await book.fail("b", held="a")
+    assert (failed.result, failed.restored_by) == ("failed", "a")
+    assert failed.hint.endswith("model-a serves on.")
+    assert await book.slot() == ledger.SlotRow("active-llm", "a", "a")
+    assert (await book.row("a")).result == "active"
+
+
+async def test_a_restoration_that_is_refused_while_the_old_model_is_still_there_leaves_it_as_it_was(
+    book: Book,
+) -> None:
+    """`b` was cancelled before it was applied."""
+    await book.begin("a")
+    await book.active("a")
+    await book.begin("b")
+    await book.phase("b", "stopping")
+    await book.fail("b", "cancelled")
+    again = await book.wanted()
+    await book.phase(again.id, "stopping")
+    assert (await book.fail(again.id, held="a")).restored_by == "a"
+    assert await book.slot() == ledger.SlotRow("active-llm", "a", "a")
+
+
+async def test_a_last_good_model_that_was_starting_again_goes_on_if_the_platform_holds_it(book: Book) -> None:
+    await book.begin("a")
+    await book.active("a")
+    await book.phase("a", "starting")
+    await book.begin("b")
+    await book.phase("b", "stopping")
+    await book.fail("b", held="a")
+    row = await book.wanted()
+    assert (row.id, row.phase, row.result, row.code, row.reason) == ("a", "starting", None, "", "")
+    assert await book.uses() == ["folder-a"]
+
+
+async def test_what_is_taken_back_is_wanted_again_unless_a_user_said_otherwise(book: Book) -> None:
+    await book.begin("a")
+    await book.phase("a", "starting")
+    await book.begin("b")
+    await book.fail("b", held="a")
+    a = await book.row("a")
+    await book.database.write(lambda txn: ledger.take_back(txn, book.events, a, "another"))
+    assert (await book.wanted()).id == "b"
+    await book.database.write(lambda txn: ledger.take_back(txn, book.events, a, "b"))
+    row = await book.wanted()
+    assert (row.id, row.phase, row.result, row.ended_at, row.reason) == ("a", "starting", None, None, "")
+    assert await book.uses() == ["folder-a"]
 
 
 async def test_a_first_model_that_fails_stays_the_reason_that_is_shown(book: Book) -> None:

@@ -4,6 +4,8 @@
        └───────────┴──────────────┴────────────┴────────────┴──► failed ──► restored (the last good one serves again)
                                                               └► superseded, cancelled (a user's later word)
 
+Where the old model was not stopped yet, a failure leaves it as it is. Only a wish for nothing removes what serves.
+
 `serving/control.py` finds out what is known and carries the step out; nothing here waits or acts.
 """
 
@@ -32,6 +34,8 @@ class Step(StrEnum):
     VERIFY = "verify"
     ACTIVE = "active"
     SERVE = "serve"
+    REMOVE = "remove"
+    TAKE_BACK = "take back"
     FAIL_INSTALL = "fail: install"
     FAIL_EXIT = "fail: exit"
     FAIL_PLATFORM = "fail: platform"
@@ -70,6 +74,22 @@ def current(activation: str, observed: Observed) -> Instance | None:
 def others(activation: str, observed: Observed) -> tuple[Instance, ...]:
     """Instances of other activations that are still there: on one GPU the new one has to wait for their end."""
     return tuple(instance for instance in observed.instances if instance.activation != activation)
+
+
+def left(wanted: str | None, fate: Result | None, observed: Observed) -> Step:
+    """What becomes of what is still applied when nothing is wanted (None), or what was wanted has failed.
+
+    `fate`: how the applied activation ended. A failure removes only what failed itself; what another one left in its
+    place, whether it serves or was on its way to, goes on.
+    """
+    if observed.activation is None:
+        return Step.AWAIT
+    if wanted is None:
+        return Step.REMOVE
+    if fate in (None, "active", "superseded"):
+        return Step.TAKE_BACK
+    ready = any(instance.ready for instance in others(observed.activation, observed))
+    return Step.AWAIT if ready else Step.REMOVE
 
 
 def _prepare(phase: Phase, known: Known) -> Step:

@@ -22,7 +22,7 @@ from model_manager.jobs.queue import Jobs
 from model_manager.metrics import Metrics
 from model_manager.relay import Relay
 from model_manager.serving import ledger, takeover
-from model_manager.serving.activation import Known, Phase, Step, current, decide
+from model_manager.serving.activation import Known, Phase, Step, current, decide, left
 from model_manager.serving.causes import Causes, Heard
 from model_manager.serving.drift import Drift
 from model_manager.serving.forecaster import Eta, Forecaster
@@ -116,7 +116,7 @@ class SlotLoop:
         await self._tell_crash(row, observed)
         if row is None or row.result in ledger.ENDS:
             if not await self._take_over(observed):
-                await self._empty(observed)
+                await self._clear(row, observed)
             return
         if row.phase in ("queued", "installing") and good is not None and good.id != row.id:
             await self._tend(good, observed)
@@ -146,7 +146,7 @@ class SlotLoop:
         instance = current(row.id, observed)
         match step:
             case Step.INSTALL:
-                await self._install(row)
+                await self._install(row, observed)
             case Step.ADMIT:
                 await self._admit(row, observed)
             case Step.STOP_OLD:
@@ -173,6 +173,7 @@ class SlotLoop:
             ):
                 await self._fail(
                     row,
+                    observed,
                     await self._causes.of(step, row, observed, self._verification.verdict, self._heard(row)),
                 )
             case _:
@@ -180,7 +181,7 @@ class SlotLoop:
 
     # -- getting ready: nothing is stopped yet ------------------------------------------------------------
 
-    async def _install(self, row: Row) -> None:
+    async def _install(self, row: Row, observed: Observed) -> None:
         assert row.weights is not None  # else there is nothing to wait for
         folder, actor = row.weights, row.actor
         payload = install_payload(row.entry, row.entry_hash, folder, actor)
@@ -189,7 +190,7 @@ class SlotLoop:
             job = self._do.jobs.enqueue(txn, INSTALL, folder, payload, actor)
             ledger.enter(txn, self._do.events, row, "installing", job=job.id)
 
-        await self._attempt(row, self._do.database.write(submit))
+        await self._attempt(row, observed, self._do.database.write(submit))
         self.poke()
 
     async def _admit(self, row: Row, observed: Observed) -> None:
@@ -202,7 +203,7 @@ class SlotLoop:
         except ModelManagerError as e:
             if _may_pass(e):
                 raise
-            await self._fail(row, Failure(str(e.data.get("cause", e.code)), e.sentence, e.hint))
+            await self._fail(row, observed, _refused(e))
             return
         except (
             Exception
@@ -211,7 +212,9 @@ class SlotLoop:
             sentence = (
                 f"The model could not be prepared because of a defect in the service ({type(e).__name__})."
             )
-            await self._fail(row, Failure("internal", sentence, "The service's log has the details."))
+            await self._fail(
+                row, observed, Failure("internal", sentence, "The service's log has the details.")
+            )
             return
         await self._enter(row, "starting" if observed.empty else "stopping")
 
@@ -225,7 +228,7 @@ class SlotLoop:
             self._drained, self._since[row.id] = row.id, time.monotonic()
             self.poke()  # look again: while waiting, something else may have been asked for
             return
-        await self._attempt(row, self._do.platform.apply(row.manifest))
+        await self._attempt(row, observed, self._do.platform.apply(row.manifest))
         self._since[row.id] = time.monotonic()
         self.poke()
 
@@ -276,10 +279,11 @@ class SlotLoop:
 
     # -- the ends -----------------------------------------------------------------------------------------
 
-    async def _fail(self, row: Row, failure: Failure) -> None:
+    async def _fail(self, row: Row, observed: Observed, failure: Failure) -> None:
         log.warning("slot %s: %s failed: %s", self.slot, row.model_id, failure.reason)
+        held = observed.activation
         await self._do.database.write(
-            lambda txn: ledger.settle(txn, self._do.events, row, "failed", failure, "system")
+            lambda txn: ledger.settle(txn, self._do.events, row, "failed", failure, "system", held)
         )
         self._do.targets.give_up(self.slot, failure.reason)
         self._forget(row)
@@ -287,26 +291,37 @@ class SlotLoop:
         self._do.metrics.activation_ended(self.slot, "failed")
         self.poke()
 
-    async def _attempt(self, row: Row, doing: Awaitable[object]) -> None:
+    async def _attempt(self, row: Row, observed: Observed, doing: Awaitable[object]) -> None:
         """Do something for an attempt; a refusal is the attempt's failure, not the loop's."""
         try:
             await doing
         except ModelManagerError as e:
             if _may_pass(e):
                 raise  # the platform or the disk may come back; the next turn tries again
-            await self._fail(row, Failure(str(e.data.get("cause", e.code)), e.sentence, e.hint))
+            await self._fail(row, observed, _refused(e))
 
-    async def _empty(self, observed: Observed) -> None:
-        """Nothing is wanted: let requests in flight end, then stop what is there."""
-        if observed.empty or observed.activation is None:
+    async def _clear(self, row: Row | None, observed: Observed) -> None:
+        """Nothing is wanted, or what was has failed: take away what is there, or go on with it."""
+        held = observed.activation
+        if held is None:
             return
+        holds = await self._do.database.read(lambda c: ledger.activation(c, held))
+        step = left(row.id if row else None, holds.result, observed)
+        if step is Step.TAKE_BACK and row is not None:
+            failed = row.id
+            log.warning("slot %s: %s is there still; it goes on", self.slot, holds.model_id)
+            await self._do.database.write(lambda txn: ledger.take_back(txn, self._do.events, holds, failed))
+            self.poke()
+        elif step is Step.REMOVE:
+            await self._remove(holds)
+
+    async def _remove(self, holds: Row) -> None:
+        """Let requests in flight end, then stop what is there."""
         self._do.targets.close(self.slot)
         await self._do.targets.drained(self.slot, self._do.timing.drain)
         row, _ = await self._do.database.read(self._rows)
         if row is not None and row.result not in ledger.ENDS:
             return
-        activation = observed.activation
-        holds = await self._do.database.read(lambda c: ledger.activation(c, activation))
         if is_adoption(holds.manifest) and holds.result != "active":
             await self._do.platform.release(self.slot)  # it was never ours for long
         else:
@@ -386,6 +401,10 @@ class SlotLoop:
             await asyncio.wait_for(self._poked.wait(), seconds)
         except TimeoutError:
             pass
+
+
+def _refused(error: ModelManagerError) -> Failure:
+    return Failure(str(error.data.get("cause", error.code)), error.sentence, error.hint)
 
 
 def _may_pass(error: ModelManagerError) -> bool:

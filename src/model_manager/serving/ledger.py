@@ -226,32 +226,52 @@ def prune(txn: Transaction, keep: int = 1000) -> None:
 
 
 def settle(
-    txn: Transaction, events: EventLog, row: Row, result: Result, failure: Failure, actor: str
-) -> None:
+    txn: Transaction, events: EventLog, row: Row, result: Result, failure: Failure, actor: str,
+    held: str | None = None,
+) -> None:  # fmt: skip
     """End an attempt and say, in the same commit, what its slot wants next: the last good one, else nothing.
 
     An attempt that was itself a restoration is not followed by another, so a slot cannot flap. Where the old model
-    was not touched yet it just stays wanted; else a new activation of it begins.
+    was not touched yet, or the platform still holds it (`held`: its activation), it just stays wanted; else a new
+    activation of it begins.
     """
     at = slot(txn, row.slot)
     if at.desired != row.id:
         end(txn, events, row, result, failure, actor)
         return
-    if at.last_good in (None, row.id) or row.restores is not None:
+    good = activation(txn, at.last_good) if at.last_good not in (None, row.id) else None
+    preparing = row.restores is None and row.phase in ("queued", "installing")
+    untouched = good is not None and (held == good.id or (preparing and good.result == "active"))
+    if good is None or (row.restores is not None and not untouched):
         end(txn, events, row, result, failure, actor)
         want(txn, row.slot, None if result == "cancelled" else row.id)
         forget_last_good(txn, row.slot)
         return
-    good = activation(txn, at.last_good)
-    untouched = row.phase in ("queued", "installing") and good.result == "active"
     consequence = f"{good.model_id} serves on." if untouched else f"{good.model_id} is put back."
     told = msgspec.structs.replace(failure, hint=f"{failure.hint} {consequence}".strip())
     end(txn, events, row, result, told, actor)
     if untouched:
         txn.execute("UPDATE activations SET restored_by = ? WHERE id = ?", (good.id, row.id))
         want(txn, row.slot, good.id)
+        if good.result != "active":
+            _go_on(txn, events, good)
     else:
         begin(txn, events, again(good, restores=row.id))
+
+
+def take_back(txn: Transaction, events: EventLog, row: Row, failed: str) -> None:
+    """Want what the platform still holds in place of what `failed`: it is verified next, not started."""
+    if slot(txn, row.slot).desired == failed:
+        want(txn, row.slot, row.id)
+        _go_on(txn, events, row)
+
+
+def _go_on(txn: Transaction, events: EventLog, row: Row) -> None:
+    txn.execute(
+        "UPDATE activations SET code = '', reason = '', hint = '', ended_at = NULL WHERE id = ?", (row.id,)
+    )
+    enter(txn, events, row, "starting", reason="It was running already.")
+    _set_uses(txn, row.slot)
 
 
 def is_known(connection: Transaction | sqlite3.Connection, activation_id: str) -> bool:

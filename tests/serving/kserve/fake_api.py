@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.serving.kserve.fake_store import Key, Object, Refusal, Store
+from tests.serving.kserve.fake_store import Key, Object, Refusal, Store, at
 
 CLUSTER_WIDE = {"clusterservingruntimes", "nodes"}
 _PATH = re.compile(
@@ -301,8 +301,8 @@ def _selected(item: Object, query: dict[str, str]) -> bool:
         if name not in labels or (equals and labels[name] != value):
             return False
     for term in filter(None, query.get("fieldSelector", "").split(",")):
-        name, _, value = term.partition("=")
-        if str(item.get(name)) != value:
+        name, operator, value = re.split("(!?=)", term, maxsplit=1)
+        if (str(at(item, tuple(name.split(".")))) == value) is (operator == "!="):
             return False
     return True
 

@@ -80,8 +80,16 @@ class Store:
         return self.put(key, item)
 
     def apply(self, key: Key, item: Object, manager: str, *, force: bool, dry_run: bool) -> Object:
-        """Server-side apply: merge, conflicts with others' fields, and removal of what is not sent any more."""
-        before = self.objects.get(key)
+        """Server-side apply: merge, conflicts with others' fields, and removal of what is not sent any more.
+
+        A `uid` in it is a precondition.
+        """
+        before, uid = self.objects.get(key), item["metadata"].get("uid")
+        if uid and before is None:
+            said = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise Refusal(409, "Conflict", said, name=key[2], kind=key[0])
+        if uid and before is not None and uid != before["metadata"]["uid"]:
+            raise _immutable_uid(key, uid)
         kept = {part: item["metadata"].get(part) or {} for part in ("labels", "annotations")}
         sent = {"spec": item.get("spec", {}), "metadata": kept}
         for one in self.admit:
@@ -119,7 +127,7 @@ class Store:
         live = copy.deepcopy(self.get(key))
         uid = patch.get("metadata", {}).get("uid")
         if uid and uid != live["metadata"]["uid"]:
-            raise Refusal(409, "Conflict", "Precondition failed: UID in precondition")
+            raise _immutable_uid(key, uid)
         version = patch.get("metadata", {}).get("resourceVersion")
         if version and version != live["metadata"]["resourceVersion"]:
             raise Refusal(409, "Conflict", "the object has been modified; please apply your changes")
@@ -164,6 +172,11 @@ class Store:
         for one in list(self.told):
             one(key, what, item)
         return item
+
+
+def _immutable_uid(key: Key, uid: str) -> Refusal:
+    said = f'"{key[2]}" is invalid: metadata.uid: Invalid value: "{uid}": field is immutable'
+    return Refusal(422, "Invalid", said, name=key[2], kind=key[0])
 
 
 def now() -> str:

@@ -82,6 +82,8 @@ async def test_the_platform_shows_all_of_it(api: FakeApi, kserve: FakeKServe, co
     (pod,) = kserve.pods(SLOT)
     kserve.warn(pod, "Unhealthy", "Readiness probe failed: 503")
     api.store.put(("pods", "elsewhere", "other"), {"metadata": {"labels": {}}, **holding("gpu-1")})
+    for phase in ("Succeeded", "Failed"):
+        api.store.put(("pods", "elsewhere", phase), {"metadata": {"labels": {}}, **holding("gpu-1", phase)})
 
     async def warned() -> bool:
         return bool((await platform.evidence(SLOT)).events)
@@ -93,6 +95,8 @@ async def test_the_platform_shows_all_of_it(api: FakeApi, kserve: FakeKServe, co
     assert shown.events[0].message == "Readiness probe failed: 503"
     assert shown.capacity == (Capacity("gpu-1", "nvidia.com/gpu", 1, 0),)
     assert shown.unknown == ()
+    (listed, *_) = [one for one in reversed(api.asked) if one.path == "/api/v1/pods"]
+    assert [one["status"]["phase"] for one in api._list(listed)["items"]] == ["Running", "Running"]
 
 
 async def test_what_may_not_be_read_is_said(api: FakeApi, connect: Connect) -> None:

@@ -214,8 +214,7 @@ async def test_a13_a_restarted_server_is_found_again(api: FakeApi) -> None:
         assert "cannot be reached" in copy.trouble.sentence
         await api.start()
         put(api, "a")
-        await until(lambda: names(copy) == ["a"])
-        assert copy.trouble is None
+        await until(lambda: names(copy) == ["a"] and copy.trouble is None)
 
 
 async def test_a14_a_right_that_is_missing_is_named(api: FakeApi) -> None:
@@ -228,6 +227,32 @@ async def test_a14_a_right_that_is_missing_is_named(api: FakeApi) -> None:
     assert copy.trouble is not None
     assert copy.trouble.sentence == "This service may not list pods in the namespace default."
     assert '"list" on pods' in copy.trouble.hint
+    await client.aclose()
+
+
+async def test_a14_a_watch_that_is_forbidden_is_a_trouble_until_it_is_not(
+    api: FakeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lists that go well in between do not end it, and are used."""
+    api.forbid("watch", "pods")
+    seen: list[str] = []
+
+    def listed(item: Object) -> None:
+        seen.append(copy.trouble.sentence if copy.trouble else "")
+
+    client = api_of(api)
+    copy = Mirror(client, PODS, listed, QUICK, {})
+    put(api, "p0")
+    task = asyncio.create_task(copy.run())
+    for number in range(1, 4):
+        await until(lambda number=number: api.count("watch", "pods") >= number and copy.trouble)
+        put(api, f"p{number}")
+    await until(lambda: len(names(copy)) == 4)
+    assert seen == ["", *["This service may not watch pods in the namespace default."] * 3]
+    assert len([one for one in caplog.records if "may not watch" in one.message]) == 1
+    api.faults.clear()
+    await until(lambda: copy.trouble is None)
+    task.cancel()
     await client.aclose()
 
 

@@ -222,6 +222,50 @@ async def test_a17_what_others_make_in_the_same_moment_is_not_taken_from_them(
     assert api.store.get(KEY)["spec"]["predictor"]["model"]["storageUri"] == "pvc://theirs/model"
 
 
+@pytest.mark.parametrize("anew", [True, False])
+async def test_a17_what_takes_the_place_of_ours_in_the_same_moment_is_not_written_to(
+    api: FakeApi, connect: Connect, anew: bool
+) -> None:
+    """Nor is one that somebody deleted made again: the next look says what is to be done."""
+    platform = connect()
+    await platform.apply(manifest(activation="a"))
+
+    def replaced(asked: Asked) -> bool:
+        if asked.verb == "patch":
+            api.store.objects.pop(KEY, None)
+            if anew:
+                foreign(api, "late")
+        return False
+
+    fault = Fault(replaced)
+    api.faults.append(fault)
+    for verb in (platform.check, platform.apply):
+        with pytest.raises(Unavailable, match="another one has its name, or none"):
+            await verb(manifest(activation="b"))
+        if anew:
+            assert api.store.get(KEY)["spec"]["predictor"]["model"]["runtime"] == "late"
+            assert ACTIVATION_LABEL not in api.store.get(KEY)["metadata"]["labels"]
+        assert (KEY in api.store.objects) is anew
+        api.faults.remove(fault)
+        api.store.objects.pop(KEY, None)
+        await platform.apply(manifest(activation="a"))
+        api.faults.append(fault)
+
+
+async def test_names_that_are_gone_are_not_remembered(api: FakeApi, connect: Connect) -> None:
+    platform = connect()
+    await platform.observe(SLOT)
+    for name in ("one", "two"):
+        await platform.apply(manifest("never-ready", slot=name))
+        await ground.observed_when(platform, lambda seen: seen.instances, name)
+    assert set(platform._told) == {"one", "two"}
+    platform._since["one"] = ("key", "code", 0.0)
+    for name in ("one", "two"):
+        await platform.delete(name)
+        await ground.empty(platform, name)
+    assert (platform._told, platform._since) == ({}, {})
+
+
 async def test_g8_ours_without_its_label_is_ours_still(api: FakeApi, connect: Connect) -> None:
     platform = connect()
     await platform.apply(manifest(activation="a"))

@@ -17,6 +17,7 @@ from model_manager.serving.kserve.kinds import INFERENCE_SERVICES, PODS, Kind
 from model_manager.serving.kserve.refusals import (
     LONGEST_AWAY,
     AlreadyExists,
+    AnotherOne,
     Gone,
     NoKind,
     StaleVersion,
@@ -58,6 +59,12 @@ UNKNOWN = (
         (500, "", UNKNOWN, {}, Unprocessable, ".spec.predictor.bogus: field not declared in schema."),
         (500, "InternalError", 'failed calling webhook "x": connection refused', {}, Unavailable, "does not answer"),
         (503, "ServiceUnavailable", "starting", {}, Unavailable, "answered 503: starting."),
+        (409, "Conflict", "uid mismatch: the provided object specified uid 1, and no existing object was found",
+         {}, AnotherOne, "active-llm is not the one that was meant: uid mismatch"),
+        (409, "Conflict", "Precondition failed: UID in precondition: 1, UID in object meta: 2",
+         {}, AnotherOne, "active-llm is not the one that was meant: Precondition failed"),
+        (422, "Invalid", 'is invalid: metadata.uid: Invalid value: "2": field is immutable', {}, AnotherOne,
+         "active-llm is not the one that was meant"),
     ],
 )  # fmt: skip
 def test_each_refusal_is_the_error_that_says_what_to_do(

@@ -1,5 +1,6 @@
 """Which KServe it is, by what each version's admission does with an InferenceService (by KServe's sources)."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -92,20 +93,42 @@ async def test_what_cannot_be_asked_is_said() -> None:
     assert await look(Away(20)) == ClusterInfo("v1.34.4", trouble="A webhook of the cluster does not answer.")
 
 
-async def test_it_is_asked_once_in_a_while_and_again_after_trouble(api: FakeApi, connect: Connect) -> None:
+def probes(api: FakeApi) -> int:
+    return api.count("patch", "inferenceservices")
+
+
+async def test_it_is_asked_once_in_a_while_and_soon_again_after_trouble(
+    api: FakeApi, connect: Connect
+) -> None:
     now = [0.0]
     platform = connect(clock=lambda: now[0])
-    api.documents["/version"] = {"gitVersion": "v1.34.4"}
     api.fail(403, "Forbidden", "not now", match=lambda asked: asked.verb == "patch")
     first = await platform.cluster()
     assert first is not None
     assert first.trouble == "This service may not patch inferenceservices.serving.kserve.io."
+    assert (await platform.cluster(), probes(api)) == (first, 1)
+    now[0] += 11
     second = await platform.cluster()
     assert second is not None
     assert (second.kubernetes, second.trouble) == ("v1.34.4", "")
-    asked = len(api.asked)
-    assert await platform.cluster() == second
-    assert len([one for one in api.asked[asked:] if one.verb == "patch"]) == 0
-    now[0] += 301
+    asked = probes(api)
+    now[0] += 299
+    assert (await platform.cluster(), probes(api)) == (second, asked)
+    now[0] += 2
     await platform.cluster()
-    assert [one for one in api.asked[asked:] if one.verb == "patch"]
+    assert probes(api) > asked
+
+
+async def test_who_asks_at_once_shares_one_look_and_one_who_leaves_does_not_end_it(
+    api: FakeApi, connect: Connect
+) -> None:
+    api.fail(403, "Forbidden", "not now", match=lambda asked: asked.verb == "patch", times=100)
+    platform = connect()
+    asking = [asyncio.create_task(platform.cluster()) for _ in range(5)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    answers = await asyncio.gather(*asking[1:])
+    assert [answer and answer.trouble for answer in answers] == [
+        "This service may not patch inferenceservices.serving.kserve.io."
+    ] * 4
+    assert probes(api) == 1

@@ -148,9 +148,12 @@ class Api:
         return mapping((await self._json("POST", "create", kind, content=body)).get("status"))
 
     async def watch(
-        self, kind: Kind, since: str, select: Query, *, seconds: float, silence: float
-    ) -> AsyncGenerator[bytes, None]:
+        self, kind: Kind, since: str, select: Query, *, seconds: float, silence: float,
+        opened: Callable[[], None] = lambda: None,
+    ) -> AsyncGenerator[bytes, None]:  # fmt: skip
         """The lines of one watch, undecoded. Ends when the server ends it (after `seconds`).
+
+        `opened` is called when the server has agreed to it, which may be long before it has something to tell.
 
         Raises Unavailable when the connection breaks or nothing comes for `silence` seconds.
         """
@@ -166,6 +169,7 @@ class Api:
             try:
                 if response.status_code >= 300:
                     raise self._refused(response, await response.aread(), "watch", kind, "")
+                opened()
                 async with aclosing(_lines(response)) as lines:
                     async for line in lines:
                         yield line

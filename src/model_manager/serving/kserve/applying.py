@@ -6,6 +6,8 @@ stop) is answered with Unavailable, and whoever asked asks again.
 
 import copy
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from model_manager.errors import Conflict, NotFound, Unavailable, Unprocessable
 from model_manager.serving.kserve import ownership
@@ -24,6 +26,7 @@ from model_manager.serving.kserve.kinds import (
 )
 from model_manager.serving.kserve.mirror import Mirror
 from model_manager.serving.kserve.pods import has_ended, of_service
+from model_manager.serving.kserve.refusals import AnotherOne
 from model_manager.serving.platform import ACTIVATION_LABEL, ADOPT_ANNOTATION, Manifest, is_adoption
 
 log = logging.getLogger(__name__)
@@ -66,19 +69,21 @@ class Applying:
         """Raises what the cluster's admission would say of it, and changes nothing."""
         found = await self.current(manifest["metadata"]["name"])
         if not (is_adoption(manifest) or (found is not None and is_leaving(found))):
-            await self._send(self._prepared(manifest, found), force=self._takes(found), dry_run=True)
+            with _looking_again(manifest):
+                await self._send(self._prepared(manifest, found), force=self._takes(found), dry_run=True)
 
     async def apply(self, manifest: Manifest) -> None:
         found = await self.refuse_foreign(manifest)
         if found is not None and is_leaving(found):
             self._services.put(found)
             raise Unavailable(described_deletion(found), "It is waited for.", retry_after=1)
-        if found is not None and is_adoption(manifest) and ownership.activation_of(found) is None:
-            await self._adopt(found, manifest)
-            return
-        if found is not None and mode_of(found) == "Knative":
-            await self._stop_others(found, manifest)
-        self._services.put(await self._send(self._prepared(manifest, found), force=self._takes(found)))
+        with _looking_again(manifest):
+            if found is not None and is_adoption(manifest) and ownership.activation_of(found) is None:
+                await self._adopt(found, manifest)
+                return
+            if found is not None and mode_of(found) == "Knative":
+                await self._stop_others(found, manifest)
+            self._services.put(await self._send(self._prepared(manifest, found), force=self._takes(found)))
 
     def is_stopped(self, service: Object) -> bool:
         return str(annotations(service).get(STOP, "")).lower() == "true"
@@ -101,9 +106,12 @@ class Applying:
             return await self._send(self._renamed(body), force=force, dry_run=dry_run)
 
     def _prepared(self, manifest: Manifest, found: Object | None) -> Manifest:
-        """As this cluster wants it: the mode of an existing object cannot be changed, and modes have old names."""
+        """As this cluster wants it: the mode of an existing object cannot be changed, and modes have old names.
+
+        With the UID of what was found: another one of its name is not written to.
+        """
         body = copy.deepcopy(manifest)
-        body["metadata"]["namespace"] = self._api.namespace
+        body["metadata"] |= {"namespace": self._api.namespace} | ({"uid": uid_of(found)} if found else {})
         notes = body["metadata"].setdefault("annotations", {})
         notes.pop(ADOPT_ANNOTATION, None)
         if found is not None and mode_of(found) == "Knative":
@@ -162,6 +170,19 @@ class Applying:
         if found is not None and activation is not None:
             mark = ownership.ADOPTER + activation
             self._services.put(await self._api.apply(INFERENCE_SERVICES, _identity(found), manager=mark))
+
+
+@contextmanager
+def _looking_again(manifest: Manifest) -> Iterator[None]:
+    """What was deleted or made anew between a look and a write is looked at again: whose is it now?"""
+    try:
+        yield
+    except AnotherOne as meanwhile:
+        name = manifest["metadata"]["name"]
+        raise Unavailable(
+            f"The InferenceService {name} was deleted meanwhile: another one has its name, or none has.",
+            "It is looked at again.", retry_after=1,
+        ) from meanwhile  # fmt: skip
 
 
 def _identity(service: Object) -> Manifest:

@@ -14,6 +14,9 @@ from model_manager.serving.kserve.pods import has_ended
 _GPU = re.compile(r"\S+/(gpu|mig-\S+)|gpu\.\S+/\S+")
 """As device plugins call them: `nvidia.com/gpu`, `nvidia.com/mig-1g.10gb`, `amd.com/gpu`, `gpu.intel.com/i915`."""
 
+NOT_ENDED = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
+"""Pods that may hold something: a cluster of jobs keeps many that have ended."""
+
 
 async def look(api: Api) -> tuple[tuple[Capacity, ...], tuple[str, ...]]:
     """Each node's GPUs, and sentences about what may not be read: the pods of all namespaces hold them."""
@@ -22,7 +25,7 @@ async def look(api: Api) -> tuple[tuple[Capacity, ...], tuple[str, ...]]:
     except ModelManagerError as error:
         return (), (f"Which GPUs the nodes have is not known: {error.sentence}",)
     try:
-        pods, _ = await api.list_all(ALL_PODS)
+        pods, _ = await api.list_all(ALL_PODS, NOT_ENDED)
     except ModelManagerError as error:
         return count(nodes, None), (f"How many GPUs are free is not known: {error.sentence}",)
     return count(nodes, pods), ()

@@ -128,18 +128,23 @@ class Mirror:
             await self._relist()
         assert self._version is not None
         lines = self._api.watch(
-            self.kind, self._version, self._select, seconds=self._seconds, silence=self._silence
-        )
+            self.kind, self._version, self._select, seconds=self._seconds, silence=self._silence,
+            opened=self._recovered,
+        )  # fmt: skip
         async with aclosing(lines) as told:
             async for line in told:
                 self._take(line)
+
+    def _recovered(self) -> None:
+        """A list alone is no recovery: where only watching fails, each try begins with a list that goes well."""
+        self.trouble = None
 
     async def _relist(self) -> None:
         found, version = await self._api.list_all(self.kind, self._select)
         now = {name_of(item): item for item in found if uid_of(item) not in self._dropped}
         before, self._objects = self._objects, now
         self._dropped &= {uid_of(item) for item in found}
-        self._version, self.trouble = version, None
+        self._version = version
         self.complete.set()
         for name, item in before.items():
             if name not in now or uid_of(now[name]) != uid_of(item):

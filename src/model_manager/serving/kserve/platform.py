@@ -15,7 +15,7 @@ from msgspec import structs
 from model_manager.errors import Conflict, Forbidden, ModelManagerError, NotFound, Unavailable
 from model_manager.serving.evidence import Evidence
 from model_manager.serving.findings import Finding, of_error
-from model_manager.serving.kserve import diagnose, doctor, evidence, gpus, ownership, versions
+from model_manager.serving.kserve import diagnose, doctor, evidence, gpus, ownership
 from model_manager.serving.kserve.api import Api
 from model_manager.serving.kserve.applying import Applying, described_deletion, mode_of
 from model_manager.serving.kserve.kinds import (
@@ -47,6 +47,7 @@ from model_manager.serving.kserve.pods import (
 )
 from model_manager.serving.kserve.preflight import Preflight
 from model_manager.serving.kserve.runtimes import WatchedRuntimes
+from model_manager.serving.kserve.versions import Versions
 from model_manager.serving.platform import (
     ACTIVATION_LABEL,
     ClusterInfo,
@@ -60,8 +61,8 @@ from model_manager.serving.runtime import ServingRuntime
 
 log = logging.getLogger(__name__)
 
-CLUSTER_KEPT, CLUSTER_WAIT = 300.0, 3.0
-"""Seconds that what is known of the cluster's versions is good for, and that it is waited for."""
+_NOTHING: tuple[Observed, list[Object]] = (Observed(), [])
+"""What is told of a name under which nothing is."""
 
 Run = Callable[[str, Callable[[], Awaitable[None]]], None]
 """Runs a task for ever, under a name."""
@@ -84,7 +85,7 @@ class KServePlatform:
     ) -> None:  # fmt: skip
         self._api, self._preflight, self._address, self._clock = api, preflight, address, clock
         self._callbacks: list[Callable[[str], None]] = []
-        self._told: dict[str, tuple[Observed, object]] = {}
+        self._told: dict[str, tuple[Observed, list[Object]]] = {}
         self._since: dict[str, tuple[str, str, float]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._services = Mirror(api, INFERENCE_SERVICES, self._service_changed, watching, {})
@@ -92,7 +93,7 @@ class KServePlatform:
         self._events = Mirror(api, EVENTS, self._event_changed, watching, {"fieldSelector": "type=Warning"})
         self._applying = Applying(api, self._services, self._pods, force=repair)
         self.runtimes = WatchedRuntimes(api, packaged, self._runtime_changed, watching)
-        self._cluster: tuple[float, ClusterInfo] | None = None
+        self._versions = Versions(api, clock)
 
     def start(self, run: Run | None = None) -> None:
         """Begin to watch; `run` keeps each watch going (by default as tasks of our own)."""
@@ -207,15 +208,7 @@ class KServePlatform:
         )
 
     async def cluster(self) -> ClusterInfo | None:
-        now = self._clock()
-        if self._cluster is None or now - self._cluster[0] >= CLUSTER_KEPT:
-            try:
-                found = await asyncio.wait_for(versions.look(self._api), CLUSTER_WAIT)
-            except TimeoutError:
-                found = ClusterInfo(trouble="The Kubernetes API server did not answer in time.")
-            self._cluster = None if found.trouble else (now, found)
-        else:
-            found = self._cluster[1]
+        found = await self._versions.known()
         modes = {name_of(service): mode_of(service) for service in self._services.all()}
         return structs.replace(found, modes={name: mode for name, mode in modes.items() if mode})
 
@@ -226,6 +219,7 @@ class KServePlatform:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._versions.aclose()
         await self._api.aclose()
 
     # -- what the copies say ------------------------------------------------------------------------------
@@ -250,6 +244,7 @@ class KServePlatform:
             activation,
             instances(pods, adopted or "", self._address),
             self._trouble(
+                name,
                 service,
                 [pod for pod in pods if activation_of(pod, adopted or "") == activation],
                 activation,
@@ -259,12 +254,12 @@ class KServePlatform:
     def _pods_of(self, name: str) -> list[Object]:
         return of_service(self._pods.all(), name)
 
-    def _trouble(self, service: Object | None, pods: list[Object], activation: str | None) -> Trouble | None:
-        if service is None:
-            return None
-        if is_leaving(service):
-            return Trouble("deleting", described_deletion(service))
-        name = name_of(service)
+    def _trouble(
+        self, name: str, service: Object | None, pods: list[Object], activation: str | None
+    ) -> Trouble | None:
+        if service is None or is_leaving(service):
+            self._since.pop(name, None)
+            return None if service is None else Trouble("deleting", described_deletion(service))
         told = diagnose.find(service, self._pods_of(name), pods, self._events.all())
         if told is None and (gone := self.runtimes.is_gone(service)):
             told = diagnose.of_lost_runtime(gone), service
@@ -304,8 +299,11 @@ class KServePlatform:
         """Much of what the watches tell changes nothing for a slot."""
         written = metadata(self._services.get(name) or {}).get("managedFields")
         now = self._observed(name), [one for one in items(written) if not one.get("subresource")]
-        if now == self._told.get(name, (Observed(), [])):
+        if now == self._told.get(name, _NOTHING):
             return
-        self._told[name] = now
+        if now == _NOTHING:
+            del self._told[name]
+        else:
+            self._told[name] = now
         for callback in self._callbacks:
             callback(name)

@@ -26,6 +26,11 @@ _RBAC = re.compile(
 )
 _UNKNOWN_FIELD = re.compile(r"failed to create typed patch object \(.*?\):(?: errors:)?\s*(.*)", re.DOTALL)
 _CONFLICTING = re.compile(r'conflict(?:s)? with "([^"]+)"')
+_ANOTHER_UID = re.compile(
+    r"uid mismatch|UID in precondition|metadata\.uid: Invalid value: .*: field is immutable"
+)
+"""A write that names a UID: where nothing is, of a delete, and where another one is."""
+
 _LONGEST = 1000
 
 LONGEST_AWAY = 60
@@ -42,6 +47,10 @@ class AlreadyExists(Conflict):
 
 class StaleVersion(Conflict):
     """The object was changed since it was read: read it again."""
+
+
+class AnotherOne(Conflict):
+    """What has this name now is not the object with the UID that was meant, or nothing has it."""
 
 
 class Gone(ModelManagerError):
@@ -61,6 +70,8 @@ def refusal(
     message = str(told.get("message") or "")[:_LONGEST]
     what = f"{kind.qualified} {name}".strip()
     seconds = _seconds(retry_after, told)
+    if status in (409, 422) and _ANOTHER_UID.search(message):
+        return AnotherOne(f"{what} is not the one that was meant: {sentence_of(message)}")
     match status:
         case 401:
             return Unavailable(

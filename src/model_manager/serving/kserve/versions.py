@@ -4,7 +4,9 @@ KServe tells its version nowhere that an account of one namespace may read. So i
 of an InferenceService that is never made: what it writes into it, and which fields it knows.
 """
 
+import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,7 +21,39 @@ PROBE = "model-manager-probe"
 SETTINGS, HOME = "inferenceservice-config", "kserve"
 """KServe's ConfigMap, in the namespace where its charts put it. Its images carry its version."""
 
+KEPT, TROUBLE_KEPT, WAIT = 300.0, 10.0, 3.0
+"""Seconds that an answer is good for, that one which says only what went wrong is, and that it is waited for."""
+
 _TAG = re.compile(r":v?([0-9]+\.[0-9]+(?:\.[0-9]+)?)[^/:]*$")
+
+
+class Versions:
+    """What `look` finds out, kept for a while: one look at a time, shared by all who ask."""
+
+    def __init__(self, api: Api, clock: Callable[[], float]) -> None:
+        self._api, self._clock = api, clock
+        self._known: tuple[float, ClusterInfo] | None = None
+        self._looking: asyncio.Task[ClusterInfo] | None = None
+
+    async def known(self) -> ClusterInfo:
+        if self._known is not None and self._clock() < self._known[0]:
+            return self._known[1]
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name="look at the cluster's versions")
+        return await asyncio.shield(self._looking)
+
+    async def aclose(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    async def _look(self) -> ClusterInfo:
+        try:
+            found = await asyncio.wait_for(look(self._api), WAIT)
+        except TimeoutError:
+            found = ClusterInfo(trouble="The Kubernetes API server did not answer in time.")
+        self._known = self._clock() + (TROUBLE_KEPT if found.trouble else KEPT), found
+        return found
 
 
 async def look(api: Api) -> ClusterInfo:
