@@ -77,7 +77,7 @@ def _by_command(values: Object, name: str, namespace: str, chart: Path) -> dict[
             "Helm was not found: `make test-chart` brings it, or put `helm` 3.14 or newer on PATH."
         )
     asked = subprocess.run(
-        ["helm", "template", name, chart, "--namespace", namespace, "--values", "-"],
+        ["helm", "template", name, chart, "-n", namespace, "--kube-version", "1.34.0", "-f", "-"],
         input=json.dumps(values), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if asked.returncode:
