@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from model_manager.serving.kserve.rights import RIGHTS
 from model_manager.serving.runtimes import PACKAGED
 from model_manager.settings import SETTINGS, load
 from tests.chart.cases import CASES
@@ -113,7 +115,7 @@ def test_what_knative_would_refuse_is_not_in_its_pod() -> None:
 
 def test_without_its_token_the_service_says_which_secret_and_key_are_missing(tmp_path: Path) -> None:
     env = {name: value for name, value in _environment(_manager("knative")).items() if value is not None}
-    outside = {"PATH": os.environ["PATH"], "STATE_PATH": str(tmp_path)}
+    outside = {"PATH": os.environ["PATH"], "STATE_PATH": str(tmp_path), "SERVER_PORT": "0"}
     asked = subprocess.run(
         [sys.executable, "-m", "model_manager", "serve"],
         env=env | outside, capture_output=True, text=True, timeout=60, check=False,
@@ -121,6 +123,27 @@ def test_without_its_token_the_service_says_which_secret_and_key_are_missing(tmp
     assert asked.returncode == 78
     assert "model-manager-api-token/token cannot be read" in asked.stderr
     assert "Mount the secret" in asked.stderr
+
+
+def test_its_rights_are_those_that_doctor_asks_for() -> None:
+    objects = render(MINIMAL)
+    given = {
+        (kind == "Role", group, resource, verb)
+        for kind, name in (("Role", "model-manager"), ("ClusterRole", "ai-model-manager"))
+        for rule in find(objects, kind, name)["rules"]
+        for group, resource, verb in product(rule["apiGroups"], rule["resources"], rule["verbs"])
+    }
+    asked = {
+        (
+            right.kind.namespaced,
+            right.kind.group,
+            "/".join(filter(None, (right.kind.plural, right.subresource))),
+            verb,
+        )
+        for right in RIGHTS
+        for verb in right.verbs
+    }
+    assert given == asked
 
 
 def test_runtimes_are_those_of_the_package() -> None:

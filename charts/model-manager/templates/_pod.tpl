@@ -103,15 +103,15 @@ volumes:
         secretKeyRef: {name: {{ . }}, key: {{ $.Values.huggingface.secretKey }}, optional: true}
     {{- end }}
   startupProbe:
-    httpGet: {path: /healthz, port: {{ include "model-manager.probePort" . }}}
+    httpGet: {path: /healthz, port: 8080}
     periodSeconds: 1
     failureThreshold: 60
   readinessProbe:
-    httpGet: {path: /readyz, port: {{ include "model-manager.probePort" . }}}
+    httpGet: {path: /readyz, port: 8080}
     periodSeconds: 5
     timeoutSeconds: 5
   livenessProbe:
-    httpGet: {path: /healthz, port: {{ include "model-manager.probePort" . }}}
+    httpGet: {path: /healthz, port: 8080}
     periodSeconds: 10
     timeoutSeconds: 5
     failureThreshold: 6
@@ -123,11 +123,6 @@ volumes:
     - {name: state, mountPath: {{ .Values.state.mountPath }}}
     - {name: tmp, mountPath: /tmp}
     - {name: api-token, mountPath: {{ include "model-manager.tokenFolder" . }}, readOnly: true}
-{{- end -}}
-
-{{/* Knative fills in 0 with the container's port; a Deployment needs it. */}}
-{{- define "model-manager.probePort" -}}
-{{ ternary 0 8080 (eq .Values.mode "knative") }}
 {{- end -}}
 
 {{- define "model-manager.gitSync" -}}
