@@ -53,7 +53,10 @@ class Rootfs:
                 own[variable["name"]] = value
         said = [self._seen(word, own) for word in self._container.get("command", [])]
         argv = said or entry_point(self._container["image"]) or []
-        return [*argv, *(self._seen(word, own) for word in self._container.get("args", []))], environment | own
+        return [
+            *argv,
+            *(self._seen(word, own) for word in self._container.get("args", [])),
+        ], environment | own
 
     async def _folder_of(self, mount: Object) -> Path:
         volume = next(one for one in self._pod["spec"]["volumes"] if one["name"] == mount["name"])

@@ -59,7 +59,7 @@ def test_the_volumes_are_the_same() -> None:
         "/app/state",
         "/workspace",
     )
-    volume = find(render(ORIGINAL), "PersistentVolume", "ai-model-manager-state")["spec"]
+    volume = find(render(ORIGINAL), "PersistentVolume", "model-manager-state")["spec"]
     assert volume["local"] == {"path": "/var/lib/model-manager"}
     assert "venus" in str(volume["nodeAffinity"])
     claim = find(render(ORIGINAL), "PersistentVolumeClaim", "model-manager-state")["spec"]

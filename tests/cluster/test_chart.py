@@ -1,6 +1,7 @@
 """The chart as it is rendered: token from its Secret, catalog from Git, weights on the claim, a chat, upgrades."""
 
 import asyncio
+import json
 import shutil
 import time
 from collections.abc import AsyncIterator
@@ -103,7 +104,9 @@ class Release:
     async def model_pods(self) -> dict[str, int]:
         """UIDs of the model's pods, and how often each was restarted."""
         return {
-            one["metadata"]["uid"]: sum(status["restartCount"] for status in one["status"]["containerStatuses"])
+            one["metadata"]["uid"]: sum(
+                status["restartCount"] for status in one["status"]["containerStatuses"]
+            )
             for one in await self.namespace.pods()
             if LABEL in one["metadata"]["labels"]
         }
@@ -186,8 +189,12 @@ async def test_without_its_token_it_names_the_secret_and_with_it_it_starts(names
 
         assert "api-token/token cannot be read" in await namespace.wait(said)
         (pod,) = await release.pods()
-        named = {one["name"]: one.get("value") for one in _manager(pod)["env"]}["MODEL_MANAGER_API_TOKEN_FILE"]
-        assert named == "/etc/model-manager/model-manager-api-token/token", "the path that is said, in a real pod"
+        named = {one["name"]: one.get("value") for one in _manager(pod)["env"]}[
+            "MODEL_MANAGER_API_TOKEN_FILE"
+        ]
+        assert named == "/etc/model-manager/model-manager-api-token/token", (
+            "the path that is said, in a real pod"
+        )
         await give_token(namespace)
         await release.ready()
 
@@ -212,7 +219,7 @@ async def test_the_whole_way_in_knative_mode(cluster: Cluster, namespace: Namesp
         # A push is seen through git-sync.
         pushed = Repo.__new__(Repo)
         pushed.path = release.repository
-        pushed.put("pushed")
+        pushed.put("pushed", **_demo_with_secrets())
         pushed.commit()
         await namespace.wait(lambda: _has_models(release, "pushed"))
 
@@ -241,6 +248,11 @@ async def test_the_whole_way_in_knative_mode(cluster: Cluster, namespace: Namesp
         await release.ready(f"{IMAGE}:4")
         assert "demo model" in await release.chat()
         assert await release.model_pods() == model
+
+        await _do_the_rest(release)
+        used = _used(cluster, namespace)
+        assert used - granted(release) == set(), "it asks for nothing that the chart does not grant"
+        assert granted(release) - used == TOLD_AS_PATCH, "the chart grants nothing that it does not need"
 
 
 async def _has_models(release: Release, model: str) -> bool:
@@ -273,3 +285,61 @@ def _go_back(folder: Path) -> None:
         if (folder / name).exists():
             (folder / name).rename(folder / f"aside-{name}")
     copy.rename(folder / "state.db")
+
+
+def _demo_with_secrets() -> dict[str, Any]:
+    """The demo under another name, which needs a Secret and a ConfigMap."""
+    entry = json.loads((CATALOG / "models" / "demo.json").read_text())
+    env = [
+        {"name": "ONE", "valueFrom": {"secretKeyRef": {"name": "of-a-model", "key": "one"}}},
+        {"name": "TWO", "valueFrom": {"configMapKeyRef": {"name": "of-a-model", "key": "two"}}},
+    ]
+    return entry | {"id": "pushed", "env": env}
+
+
+async def _do_the_rest(release: Release) -> None:
+    """What has not been done so far and needs a right."""
+    kind = {"apiVersion": "v1", "metadata": {"name": "of-a-model"}}
+    await release.namespace.apply({**kind, "kind": "Secret", "stringData": {"one": "1"}})
+    await release.namespace.apply({**kind, "kind": "ConfigMap", "data": {"two": "2"}})
+    await release.ask("POST", "/models/activate?wait=60", {"id": "pushed"}, within=60)
+    await release.ask("GET", f"/slots/{SLOT}/logs")
+    await release.ask("GET", f"/slots/{SLOT}/why")
+    await release.ask("GET", "/system/doctor")
+    await release.ask("DELETE", f"/slots/{SLOT}")
+    await release.namespace.wait(lambda: _empty(release.namespace))
+
+
+async def _empty(namespace: Namespace) -> bool:
+    return await namespace.isvc(SLOT) is None
+
+
+Rights = set[tuple[str, str, str]]
+"""API group, resource (with its subresource), verb."""
+
+
+TOLD_AS_PATCH: Rights = {("serving.kserve.io", "inferenceservices", "create")}
+"""Server-side apply needs it for what is not there yet, and the audit log tells of the patch alone."""
+
+
+def granted(release: Release) -> Rights:
+    roles = [one for one in render(release.values()) if one["kind"] in ("Role", "ClusterRole")]
+    return {
+        (group, resource, verb)
+        for role in roles
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def _used(cluster: Cluster, namespace: Namespace) -> Rights:
+    """From the API server's audit log, but for the questions about itself that everybody may ask."""
+    asked = cluster.audit(f"system:serviceaccount:{namespace.name}:model-manager")
+    about = [(entry["objectRef"], entry["verb"]) for entry in asked if "objectRef" in entry]
+    return {
+        (of.get("apiGroup", ""), "/".join(filter(None, (of["resource"], of.get("subresource")))), verb)
+        for of, verb in about
+        if of.get("apiGroup") not in ("authorization.k8s.io", "authentication.k8s.io")
+    }

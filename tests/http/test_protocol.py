@@ -303,3 +303,16 @@ async def test_w8_who_leaves_with_requests_sent_ahead_is_missed_by_the_first_of_
         writer.close()
         async with asyncio.timeout(5):
             await left.wait()
+
+
+async def test_c4_a_server_that_stops_answers_who_had_just_connected() -> None:
+    """Its request is on the way: a service that hands over to another one must not lose it."""
+    async with echoing() as server:
+        peer = await server.peer()
+        await until(lambda: server.connections.count == 1)
+        (connection,) = server.connections._watched
+        connection.shutdown()
+        await asyncio.sleep(0)
+        peer.send(GET)
+        assert (await peer.answer()).startswith(b"HTTP/1.1 200 ")
+        assert await peer.end() == b"", "and then it goes"

@@ -37,6 +37,9 @@ BODY_PIECE = 16 * 1024
 MAX_AHEAD = 256
 """Requests that a client may send before the first of them is answered."""
 
+FIRST_REQUEST = 0.5
+"""Seconds that a stopping server waits for what is on its way on a connection that has asked nothing yet."""
+
 LINGER = 2.0
 LINGER_BYTES = 4 << 20
 """Seconds and bytes that a client may still send when it was answered already: closed at once, its system may drop
@@ -110,6 +113,13 @@ class BoundedProtocol(ShortcutProtocol):
             self._answering.message_event.set()
         if self._outlet is not None:
             self._outlet.lost()
+
+    def shutdown(self) -> None:
+        """The server stops. Closed now, a connection that was just made would lose its request unanswered."""
+        if self._is_first and not self._deaf and not self.transport.is_closing():
+            self.loop.call_later(FIRST_REQUEST, super().shutdown)
+        else:
+            super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         self._beside += len(data)

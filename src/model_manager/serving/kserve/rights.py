@@ -59,7 +59,7 @@ RIGHTS = (
     Right(SECRETS, ("get",), "a missing secret is found only after the old model was stopped"),
     Right(CONFIG_MAPS, ("get",), "a missing ConfigMap is found only after the old model was stopped"),
     Right(ALL_PODS, ("list",), "how many GPUs are free is not known"),
-    Right(NODES, ("get", "list"), "a model that fits no node is found only after the old one was stopped"),
+    Right(NODES, ("list",), "a model that fits no node is found only after the old one was stopped"),
 )  # fmt: skip
 """All that is asked of the API server, but for reviews like those below, which everybody may ask."""
 
