@@ -50,8 +50,9 @@ def base() -> Path:
 class Builder:
     """One storage of images in `folder`, apart from what the machine's own buildah holds."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path = ROOT / "build/test-image") -> None:
         self.folder = folder
+        self.remove()  # what a run that was killed has left
         folder.mkdir(parents=True)
         (folder / "storage.conf").write_text(
             f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/images"\nrunroot = "{folder}/run"\n'
@@ -95,8 +96,14 @@ class Builder:
             self.buildah("rm", container)
 
     def remove(self) -> None:
-        self.buildah("rm", "--all")
-        shutil.rmtree(self.folder)
+        """All of it, with what is still mounted."""
+        places = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+        for place in sorted(
+            (place for place in places if Path(place).is_relative_to(self.folder)), reverse=True
+        ):
+            _run("umount", "--lazy", place)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
 
 
 class Image:

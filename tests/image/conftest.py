@@ -1,5 +1,6 @@
 """The image is built once for the whole run; at its end, what it weighs."""
 
+import faulthandler
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,16 +25,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(1200))  # the first one waits for the build
 
 
+def pytest_runtest_setup() -> None:
+    """A build takes longer than `tests/conftest.py` lets a test hang; the timeout above ends one that does."""
+    faulthandler.cancel_dump_traceback_later()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for target, size in _sizes.items():
         terminalreporter.write_line(f"{target}: {size:.1f} MB compressed (at most {LIMITS[target]})")
 
 
 @pytest.fixture(scope="session")
-def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
+def builder() -> Iterator[Builder]:
     if reason := building.missing():
         pytest.exit(reason, returncode=2)
-    made = Builder(tmp_path_factory.mktemp("image") / "storage")
+    made = Builder()
     try:
         made.prepare()
         made.make("localhost/model-manager")

@@ -122,7 +122,8 @@ def test_it_serves_from_volumes_of_the_user_it_runs_as(
 def test_without_an_engine_a_model_does_not_start_and_the_reason_is_told(slim: Image, tmp_path: Path) -> None:
     with pod(slim, tmp_path / "no-engine", "quickstart", "--check") as running:
         assert running.wait() != 0
-    assert "xllamacpp" in running.said, running.said
+    assert "There is no engine here to serve the model with" in running.said, running.said
+    assert "image without `-slim`" in running.said, running.said
 
 
 def test_git_and_ssh_work_for_its_user_and_authorities_are_there(

@@ -106,7 +106,9 @@ def test_a_recorded_failure_of_the_engine_is_explained(
         ("E gguf_init_from_reader: invalid magic characters: '<htm', expected 'GGUF'", "weights_not_gguf", "'<htm'"),
         ("OSError: [Errno 28] No space left on device", "disk_full", "The disk is full"),
         ("/usr/bin/python3: No module named vllm", "not_installed", "the Python module vllm is missing"),
-        ("ModuleNotFoundError: No module named 'xllamacpp'", "not_installed", "module xllamacpp is missing"),
+        ("ModuleNotFoundError: No module named 'xllamacpp'", "not_installed", "There is no engine here"),
+        ("ImportError: libgomp.so.1: cannot open shared object file: No such file or directory", "not_installed",
+         "library libgomp.so.1 is missing"),
     ],
 )  # fmt: skip
 def test_a_line_of_another_server_is_explained(line: str, code: str, says: str) -> None:

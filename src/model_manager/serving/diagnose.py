@@ -37,6 +37,12 @@ _AGAIN = (
 )
 
 LLAMA_CPP = (
+    Row("not_installed", r"No module named 'xllamacpp'",
+        "There is no engine here to serve the model with: the Python module xllamacpp is missing.",
+        "Use Model Manager's image without `-slim`, or name a `runtime` that has an engine in the catalog entry."),
+    Row("not_installed", r"ImportError: (lib[^:]+\.so[^:]*): cannot open shared object file",
+        "The engine cannot be loaded: the system's library {0} is missing.",
+        "Install it on the machine, or in the runtime's image (libgomp.so.1: `apt-get install libgomp1`)."),
     Row("weights_missing", r"failed to open GGUF file '([^']*)' \(No such file or directory\)",
         "The weights are not there: the file {0} does not exist.", "Install the model's weights."),
     Row("weights_unreadable", r"failed to open GGUF file '([^']*)' \((Permission denied|[^)]*)\)",
