@@ -49,6 +49,7 @@ def test_volumes_outlive_the_release(case: str) -> None:
             assert one["metadata"]["annotations"] == {
                 "helm.sh/resource-policy": "keep",
                 "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+                "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
             }
 
 
