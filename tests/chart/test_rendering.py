@@ -169,12 +169,12 @@ def test_alerts_and_dashboard_are_those_of_deploy() -> None:
     [
         ({}, "create secret generic model-manager-api-token --from-literal=token="),
         ({}, "Its pod waits for the claim model-weights"),
-        ({}, "kubernetes.podspec-persistent-volume-write"),
+        ({}, "helm upgrade model-manager CHART -n ai --reuse-values --set-string podAnnotations.again=1"),
         ({"onepassword": {"secretName": "git"}}, "Its pod waits for the Secret git"),
         ({"active": {"namespace": "models"}}, "they need a claim model-weights there"),
         ({"route": {"host": "m.example.com"}}, "get domainmapping m.example.com"),
         ({"mode": "deployment"}, "rollout status deployment/model-manager"),
-        ({"apiToken": {"onepasswordVaultID": "v", "onepasswordItemID": "i", "onepasswordField": "f"}}, '.data "f"'),
+        ({}, 'exec -i "$(kubectl -n ai get pod -l app.kubernetes.io/instance=model-manager,'),
     ],
 )  # fmt: skip
 def test_the_notes_say_what_is_missing_and_the_next_command(values: Object, said: str) -> None:
@@ -188,7 +188,7 @@ def test_the_notes_ask_for_nothing_that_the_chart_makes() -> None:
         "mode": "deployment",
     }
     told = notes({**MINIMAL, **made})
-    assert not any(word in told for word in ("create secret", "waits for", "config-features"))
+    assert not any(word in told for word in ("create secret", "waits for", "revision"))
 
 
 def _pod(objects: list[Object]) -> Object:
