@@ -15,6 +15,9 @@ spec:
     - {name: custom, version: "1", autoSelect: false}
   protocolVersions: [v1, v2]
   multiModel: false
+  {{- with .root.Values.imagePullSecrets }}
+  imagePullSecrets: {{- toYaml . | nindent 4 }}
+  {{- end }}
   containers:
     - name: kserve-container
       image: {{ .runtime.image }}
