@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from model_manager.errors import NotFound, StateError
+from model_manager.state import bolt
 from model_manager.state.bolt import Bucket, read_bolt
-from model_manager.state.bolt_meta import is_bolt
+from model_manager.state.bolt_meta import LARGEST, Meta, is_bolt, newest_meta
 
 RECORDED = Path(__file__).with_name("bolt") / "recorded"
 FILES = sorted(RECORDED.glob("*.db"))
@@ -124,6 +125,24 @@ def first_bucket(data: bytearray) -> int:
     return element + position + key
 
 
+def overlapping(data: bytearray) -> None:
+    """The second element of the root has the first one's place: few bytes, told as often as there are elements."""
+    first = root_of(data) + 16
+    position = struct.unpack_from("<I", data, first + 4)[0]
+    write(data, first + 16 + 4, struct.pack("<I", position - 16))
+
+
+def run_over(data: bytearray) -> None:
+    """Of the root and the pages that it leads to, the lowest runs over to the next one."""
+    root = root_of(data)
+    starts = [root // 4096]
+    for element in (root + 16, root + 32):
+        _, position, key, _ = struct.unpack_from("<IIII", data, element)
+        starts.append(struct.unpack_from("<Q", data, element + position + key)[0])
+    lowest, following, _ = sorted(starts)
+    write(data, lowest * 4096 + 12, struct.pack("<I", following - lowest))
+
+
 DAMAGES: dict[str, tuple[Callable[[bytearray], object], str]] = {
     "empty": (lambda data: data.clear(), "is empty"),
     "a few bytes": (lambda data: data.__delitem__(slice(30, None)), "is not a BoltDB file"),
@@ -161,6 +180,8 @@ DAMAGES: dict[str, tuple[Callable[[bytearray], object], str]] = {
         lambda data: write(data, root_of(data) + 16 + 12, struct.pack("<I", 2**31)),
         "reaches beyond it",
     ),
+    "elements that overlap": (overlapping, "overlap"),
+    "pages that overlap": (run_over, "twice"),
     "overflow beyond the file": (
         lambda data: write(data, root_of(data) + 12, struct.pack("<I", 2**31)),
         "runs beyond the file's",
@@ -224,8 +245,33 @@ def test_a_file_that_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
         read_bolt(tmp_path / "state.db")
     with pytest.raises(StateError, match=r"cannot be read: Is a directory\."):
         read_bolt(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StateError, match="cannot be read: Illegal seek"):
+        read_bolt(tmp_path / "pipe")
     assert not is_bolt(tmp_path)
     assert not is_bolt(tmp_path / "state.db")
+
+
+def test_a_file_that_is_too_large_is_a_sentence(tmp_path: Path) -> None:
+    path = damaged(tmp_path, lambda data: None)
+    os.truncate(path, LARGEST + 1)
+    with pytest.raises(StateError, match=f"has {LARGEST + 1} bytes"):
+        read_bolt(path)
+
+
+def test_a_file_that_is_cut_off_while_it_is_read_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = damaged(tmp_path, lambda data: None)
+
+    def cut_off_behind(path: Path, descriptor: int) -> Meta:
+        meta = newest_meta(path, descriptor)
+        os.truncate(path, 8192)
+        return meta
+
+    monkeypatch.setattr(bolt, "newest_meta", cut_off_behind)
+    with pytest.raises(StateError, match="became shorter while it was read"):
+        read_bolt(path)
 
 
 def test_a_file_that_the_original_has_open_is_a_sentence(tmp_path: Path) -> None:

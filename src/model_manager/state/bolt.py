@@ -3,7 +3,8 @@
 The format, from bbolt's own source: numbered pages of one size. Two meta pages name the root of a B+ tree; branch pages
 lead to pages, leaf pages hold keys and values in the keys' order. A value may be a bucket: a tree of its own or, while
 it is small, its only page. Other pages are free, or list those that are. A commit writes to free pages alone and one
-meta page last. Only meta pages have checksums, so what is followed in the others is checked step by step.
+meta page last. Only meta pages have checksums, so what is followed in the others is checked step by step. No byte is
+taken twice: a file that was made to do harm must not unfold to more than its size.
 """
 
 import fcntl
@@ -43,7 +44,7 @@ def read_bolt(path: Path) -> Bucket:
 def _locked(path: Path) -> Iterator[int]:
     """The open file, under the same `flock` as bbolt's own readers take; it ends with the descriptor."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would be waited for
     except FileNotFoundError as error:
         raise NotFound(
             f"There is no file {path}.", "The original kept its own as STATE_PATH/state.db."
@@ -93,17 +94,20 @@ class _Reading:
                 self._fill(found, page, f"page {number}", depth)
         return found
 
-    def _fill(self, into: Bucket, page: bytes, name: str, depth: int) -> None:
-        """Take in what a leaf page holds."""
+    def _fill(self, into: Bucket, page: memoryview, name: str, depth: int) -> None:
+        """Take in what a leaf page holds: its elements' keys and values, one behind the other."""
+        end = 0
         for place, (flags, position, key_size, value_size) in self._elements(page, _LEAF, name):
             start = place + position
+            if start < end:
+                raise self._damaged(f"elements of {name} overlap")
             middle, end = start + key_size, start + key_size + value_size
             if end > len(page):
                 raise self._damaged(f"an element of {name} reaches beyond it")
-            value = page[middle:end]
-            into[page[start:middle]] = self._bucket(value, name, depth + 1) if flags & _IS_BUCKET else value
+            key, value = bytes(page[start:middle]), page[middle:end]
+            into[key] = self._bucket(value, name, depth + 1) if flags & _IS_BUCKET else bytes(value)
 
-    def _bucket(self, value: bytes, name: str, depth: int) -> Bucket:
+    def _bucket(self, value: memoryview, name: str, depth: int) -> Bucket:
         """A bucket within another: the root of its tree, or 0 and the one page itself."""
         if depth > _DEEPEST:
             raise self._damaged(f"its buckets are nested more than {_DEEPEST} deep")
@@ -119,22 +123,30 @@ class _Reading:
         self._fill(found, page, name, depth)
         return found
 
-    def _page(self, number: int) -> bytes:
+    def _page(self, number: int) -> memoryview:
         """A branch or leaf page, with what it runs over to."""
         size, pages = self._meta.page_size, self._meta.pages
         if not 2 <= number < pages:
             raise self._damaged(f"it leads to page {number}, and has pages 2 to {pages - 1}")
-        if number in self._met:
-            raise self._damaged(f"it leads to page {number} twice")
-        self._met.add(number)
-        said, kind, _, overflow = HEADER.unpack(os.pread(self._descriptor, HEADER.size, number * size))
+        said, kind, _, overflow = HEADER.unpack(self._read(number, HEADER.size))
         if said != number or kind not in (_IS_BRANCH, _IS_LEAF):
             raise self._damaged(f"page {number} is neither a branch nor a leaf of a tree")
         if number + overflow >= pages:
             raise self._damaged(f"page {number} runs beyond the file's {pages} pages")
-        return os.pread(self._descriptor, (overflow + 1) * size, number * size)
+        run = range(number, number + overflow + 1)
+        if not self._met.isdisjoint(run):
+            raise self._damaged(f"it leads to page {number} twice")
+        self._met.update(run)
+        return memoryview(self._read(number, len(run) * size))
 
-    def _elements(self, page: bytes, shape: Struct, name: str) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    def _read(self, number: int, size: int) -> bytes:
+        """What begins at a page. bbolt heeds the lock, but not everybody who writes to files does."""
+        found = os.pread(self._descriptor, size, number * self._meta.page_size)
+        if len(found) < size:
+            raise self._damaged("it became shorter while it was read")
+        return found
+
+    def _elements(self, page: memoryview, shape: Struct, name: str) -> Iterator[tuple[int, tuple[Any, ...]]]:
         """A page's elements, each with where it stands: a key's position counts from there."""
         count = HEADER.unpack_from(page)[2]
         end = HEADER.size + count * shape.size
@@ -146,6 +158,6 @@ class _Reading:
         return StateError(f"{self._path} is damaged: {what}.", DAMAGE_HINT)
 
 
-def _kind(page: bytes) -> int:
+def _kind(page: memoryview) -> int:
     kind: int = HEADER.unpack_from(page)[1]
     return kind

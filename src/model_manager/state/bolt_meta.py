@@ -31,6 +31,10 @@ _PAGE_SIZES = tuple(1024 << power for power in range(15))
 """Those that bbolt tries for the second meta page when the first does not tell."""
 
 
+LARGEST = 2**30
+"""Bytes of a file that is read, all of it into memory. The original's had some megabytes."""
+
+
 class Meta(NamedTuple):
     """`root` is the number of the page where to begin, `pages` how many pages are in use."""
 
@@ -58,9 +62,14 @@ def is_bolt(path: Path) -> bool:
 
 
 def newest_meta(path: Path, descriptor: int) -> Meta:
-    """The meta page that counts. Raises StateError for what is no BoltDB file, none that can be read, or cut off."""
+    """The meta page that counts. Raises StateError for a file that is not BoltDB's, damaged, too large or cut off."""
     size = os.fstat(descriptor).st_size
     meta = _newest(path, descriptor)
+    if size > LARGEST:
+        raise StateError(
+            f"{path} has {size} bytes, and at most {LARGEST} are read.",
+            "The original's file had some megabytes; `bbolt compact` leaves out what is free in one.",
+        )
     if size < meta.pages * meta.page_size:
         whole = meta.pages * meta.page_size
         raise StateError(f"{path} is damaged: it is cut off after {size} of {whole} bytes.", DAMAGE_HINT)
