@@ -24,6 +24,9 @@ KEEP_AT_LEAST = 1000
 PAGE_LIMIT = 1001
 """One more than anyone may ask for: it tells whether there are more."""
 
+LAST_SECOND = 253402300799.0
+"""Of the year 9999, the last that `timestamp` can write."""
+
 _PRUNED_AT_ONCE = 5000
 _NOTHING_LATER = 2**63 - 1
 

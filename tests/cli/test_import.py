@@ -2,6 +2,8 @@
 
 import asyncio
 import fcntl
+import functools
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from model_manager.cli import importing, main
+from model_manager.commands import original
 from model_manager.commands.original import read_original
 from model_manager.jobs.job import Job
 from tests.cli.conftest import Run
@@ -91,6 +94,7 @@ async def test_a_running_service_takes_them_itself_and_only_once(
         jobs, events = await lists(house)
         assert len(jobs) == 12
         assert len([event for event in events if event["actor"] == "original"]) == 20
+        assert len([event for event in events if event["event"] == "state_imported"]) > 3
         pages: list[Any] = []
         for of in ("jobs", "history"):
             asked, cursor = f"/{of}?limit=7", ""
@@ -101,8 +105,6 @@ async def test_a_running_service_takes_them_itself_and_only_once(
         assert pages == [*jobs, *events]
         _, page = await house.call("GET", "/events?after=-3")
         assert [event["id"] for event in page["events"][:3]] == ["-2", "-1", "1"]
-        forecast, _ = await house.call("GET", "/activations/forecast?model=a")  # it reads past installs
-        assert forecast == 200
 
 
 async def test_the_command_line_shows_whose_they_are(
@@ -185,7 +187,10 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "a status of another program": {"status": "done"},
     "a time without a zone": {"createdAt": "2025-11-01T09:00:00"},
     "a payload that is none": {"payload": "x"},
+    "a result without an end": {"result": {"a": functools.reduce(lambda inner, _: [inner], range(100), 1)}},
 }
+
+EVENT: dict[str, Any] = {"id": "1", "event": "model_activated", "createdAt": "2025-11-01T09:00:00Z"}
 
 
 async def test_a_service_refuses_records_that_are_none(tmp_path: Path, state: Path) -> None:
@@ -197,9 +202,45 @@ async def test_a_service_refuses_records_that_are_none(tmp_path: Path, state: Pa
         for name, change in HOSTILE.items():
             asked = {"file": "f", "jobs": [job | change], "events": []}
             assert (await house.call("POST", "/state/import", asked))[0] == 422, name
-        assert (await house.call("POST", "/state/import", {"file": "f", "jobs": [job]}))[0] == 200
+        asked = {"file": "f", "events": [EVENT | {"id": "1\0"}]}
+        told = "SQLite would read it as another id"
+        assert (await house.call("POST", "/state/import", asked))[0] == 422, told
+
+        late = job | {"id": "b", "updatedAt": "9999-12-31T23:59:59-14:00"}
+        asked = {"file": "f", "jobs": [job, late, job], "events": [EVENT, EVENT]}
+        assert (await house.call("POST", "/state/import", asked))[1] == {"jobs": 2, "events": 1, "known": 2}
         found = (await house.call("GET", "/jobs/a"))[1]
         assert (found["key"], found["updatedAt"]) == ("a-b", "1970-01-01T00:00:00.000Z")
+        assert (await house.call("GET", "/jobs/b"))[1]["updatedAt"] == "9999-12-31T23:59:59.000Z"
+
+
+async def test_what_is_imported_is_no_ground_for_a_forecast(tmp_path: Path, state: Path) -> None:
+    """Any event may be in the file, also one that has a name of ours and not what ours say."""
+    kinds = ("activation_active", "weight_install_running", "weight_install_completed")
+    events = [EVENT | {"id": kind, "event": kind, "metadata": {"sizeBytes": "many"}} for kind in kinds]
+    async with open_house(house_settings(tmp_path)) as house:
+        assert (await house.call("POST", "/state/import", {"file": "f", "events": events}))[0] == 200
+        assert (await house.call("GET", "/activations/forecast?model=a"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        json.dumps(EVENT).encode()[:-1],
+        json.dumps(EVENT).encode()[:-1] + b', "metadata": {"a": ' + b"[" * 5000 + b"]" * 5000 + b"}}",
+        json.dumps(EVENT | {"metadata": {"a": "x" * original.LARGEST_RECORD}}).encode(),
+        {b"a": b"bucket"},
+    ],
+    ids=["cut off", "without an end", "too long", "a bucket"],
+)
+def test_what_is_no_record_of_the_originals_is_named_and_left_out(
+    record: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = {b"good": json.dumps(EVENT).encode(), b"error:\n\xff": record}
+    monkeypatch.setattr(original, "read_bolt", lambda path: {b"jobs": {}, b"history": history})
+    found = read_original(Path("state.db"))
+    assert [event.id for event in found.events] == ["1"]
+    assert found.unreadable == [r"history/error:\n\xff"]
 
 
 def test_portions_keep_everything_in_order() -> None:

@@ -48,7 +48,7 @@ async def _by_ourselves(found: Original, origin: str, folder: Path) -> TakenOver
 
 
 def _by_the_service(client: api.Client, found: Original, origin: str) -> Iterator[TakenOver]:
-    for records in portions([*found.jobs, *found.events]):
+    for records in portions([*found.jobs, *found.events], PORTION):
         jobs = [one for one in records if isinstance(one, OriginalJob)]
         events = [one for one in records if isinstance(one, OriginalEvent)]
         call = api.calls.import_state(
@@ -67,7 +67,7 @@ def _total(parts: Iterator[TakenOver]) -> TakenOver:
     return total
 
 
-def portions(records: Sequence[T], limit: int = PORTION) -> Iterator[list[T]]:
+def portions(records: Sequence[T], limit: int) -> Iterator[list[T]]:
     """Runs of records of at most `limit` bytes of JSON each; one that is longer goes alone."""
     run: list[T] = []
     size = 0

@@ -4,7 +4,8 @@ They keep their ids and times, `original` as who did it, and numbers below zero:
 happened here, and no reader of the live feed takes them for news. Taken over twice, they are there once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
@@ -14,7 +15,7 @@ from msgspec import Meta, Struct
 
 from model_manager.commands.weights import hub_entry
 from model_manager.errors import InvalidRequest
-from model_manager.events import Event, EventLog, timestamp
+from model_manager.events import LAST_SECOND, Event, EventLog, timestamp
 from model_manager.jobs import table
 from model_manager.jobs.job import Job
 from model_manager.state import past
@@ -30,6 +31,12 @@ ORIGINAL = "original"
 JobId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}(?![\s\S])")]  # it becomes the name of a log
 Word = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}(?![\s\S])")]
 Moment = Annotated[datetime, Meta(tz=True)]
+
+LARGEST_RECORD = 2**19
+"""Bytes of a record that is taken, so that it fits into a request to a running service. The original's are small."""
+
+DEEPEST = 20
+"""Lists and objects within each other in a record; the original's have two. One without an end could not be shown."""
 
 
 class OriginalPayload(Struct, rename="camel"):
@@ -50,15 +57,30 @@ class OriginalJob(Struct, rename="camel"):
     result: dict[str, Any] | None = None
     error: str = ""
 
+    def __post_init__(self) -> None:
+        _refuse_deep(self.result)
+
 
 class OriginalEvent(Struct, rename="camel"):
     """A line of the original's history. `id` is a number of nanoseconds, or the event and the job it is about."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,200}(?![\s\S])")]
     event: Word
     created_at: Moment
     model_id: str | None = None
     metadata: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_deep(self.metadata)
+
+
+def _refuse_deep(value: Any, levels: int = DEEPEST) -> None:
+    """Raises ValueError, in whose place msgspec raises its own."""
+    if isinstance(value, dict | list):
+        if levels == 0:
+            raise ValueError(f"Nested more than {DEEPEST} deep")
+        for one in value.values() if isinstance(value, dict) else value:
+            _refuse_deep(one, levels - 1)
 
 
 class Original(Struct):
@@ -99,29 +121,33 @@ def read_original(path: Path) -> Original:
 def _take(
     kind: type[Any], bucket: str, key: bytes, value: Any, into: list[Any], unreadable: list[str]
 ) -> None:
-    try:
-        into.append(msgspec.json.decode(value, type=kind))
-    except (msgspec.DecodeError, UnicodeDecodeError, TypeError):  # the last: a bucket
-        unreadable.append(f"{bucket}/{key.decode(errors='backslashreplace')}")
+    record = None
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):  # the last: a bucket
+        if len(value) <= LARGEST_RECORD:
+            record = msgspec.json.decode(value, type=kind)
+    if record is None:
+        unreadable.append(f"{bucket}/{repr(key)[2:-1]}")
+    else:
+        into.append(record)
 
 
 def take_over(
-    txn: Transaction, events: EventLog, jobs: Iterable[OriginalJob], history: Iterable[OriginalEvent],
+    txn: Transaction, events: EventLog, jobs: Sequence[OriginalJob], history: Sequence[OriginalEvent],
     file: str, actor: str,
 ) -> TakenOver:  # fmt: skip
     """Add the jobs and events that are not there yet, and an event that says so; `file` is where they are from."""
-    wanted_jobs = [_job(one) for one in jobs]
-    wanted_events = [_event(one, file) for one in history]
+    wanted_jobs = {one.id: one for one in jobs}
+    wanted_events = {one.id: one for one in history}
     known_jobs = {row["id"] for row in txn.execute("SELECT id FROM jobs")}
     known_events = {
         row[0]
         for row in txn.execute("SELECT data ->> '$.originalId' FROM events WHERE actor = ?", (ORIGINAL,))
     }
-    new_jobs = [job for job in wanted_jobs if job.id not in known_jobs]
-    new_events = [event for event in wanted_events if event.data["originalId"] not in known_events]
+    new_jobs = [_job(one) for name, one in wanted_jobs.items() if name not in known_jobs]
+    new_events = [_event(one, file) for name, one in wanted_events.items() if name not in known_events]
     table.insert_past(txn, new_jobs)
     events.append_past(txn, new_events)
-    known = len(wanted_jobs) + len(wanted_events) - len(new_jobs) - len(new_events)
+    known = len(jobs) + len(history) - len(new_jobs) - len(new_events)
     done = TakenOver(len(new_jobs), len(new_events), known)
     if new_jobs or new_events:
         data = {"file": file, "jobs": done.jobs, "events": done.events}
@@ -182,4 +208,4 @@ def _event(old: OriginalEvent, file: str) -> Event:
 
 
 def _stamp(moment: datetime) -> str:
-    return timestamp(max(0.0, moment.timestamp()))
+    return timestamp(min(max(0.0, moment.timestamp()), LAST_SECOND))

@@ -180,8 +180,8 @@ class _Told(Struct, frozen=True):
 
 
 def _latest(connection: Connection, kind: str) -> list[_Told]:
-    """The latest events of a kind, latest first."""
-    sql = "SELECT seq, time, data FROM events WHERE kind = ? ORDER BY seq DESC LIMIT ?"
+    """The latest events of a kind that happened here, latest first: imported ones may hold anything."""
+    sql = "SELECT seq, time, data FROM events WHERE kind = ? AND seq > 0 ORDER BY seq DESC LIMIT ?"
     return [
         _Told(seq, datetime.fromisoformat(moment).timestamp(), msgspec.json.decode(data))
         for seq, moment, data in connection.execute(sql, (kind, _LATEST))

@@ -6,13 +6,11 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from model_manager.commands import Parts
-from model_manager.events import Event, timestamp
+from model_manager.events import LAST_SECOND, Event, timestamp
 from model_manager.http.routing import Route
 from model_manager.web.paging import Paged, page, sequence
 
 Sequence = Annotated[int, Meta(ge=-(2**63 - 1), le=2**63 - 1)]
-
-_LAST_SECOND = 253402300799.0  # of the year 9999, the last that can be written
 
 
 class HistoryQuery(Paged):
@@ -71,7 +69,7 @@ def _stamp(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return timestamp(min(max(seconds, 0.0), _LAST_SECOND))
+    return timestamp(min(max(seconds, 0.0), LAST_SECOND))
 
 
 def history_event(event: Event) -> HistoryEvent:
