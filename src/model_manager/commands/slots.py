@@ -111,9 +111,12 @@ async def slot_logs(parts: Parts, name: str, lines: int) -> list[str]:
 
 
 async def active_object(parts: Parts, slot: str | None = None) -> Manifest | None:
-    """The InferenceService of the model that serves a slot, None while nothing does."""
-    target = parts.targets.get(parts.slot_named(slot))
+    """The InferenceService of the model that serves a slot; None while nothing does, or nothing is wanted any more."""
+    name = parts.slot_named(slot)
+    target = parts.targets.get(name)
     if target is None:
         return None
-    row = await parts.database.read(lambda c: ledger.activation(c, target.activation))
-    return row.manifest
+    wanted, row = await parts.database.read(
+        lambda c: (ledger.desired(c, name), ledger.activation(c, target.activation))
+    )
+    return row.manifest if wanted is not None else None
