@@ -207,11 +207,13 @@ async def test_a_service_refuses_records_that_are_none(tmp_path: Path, state: Pa
         assert (await house.call("POST", "/state/import", asked))[0] == 422, told
 
         late = job | {"id": "b", "updatedAt": "9999-12-31T23:59:59-14:00"}
-        asked = {"file": "f", "jobs": [job, late, job], "events": [EVENT, EVENT]}
-        assert (await house.call("POST", "/state/import", asked))[1] == {"jobs": 2, "events": 1, "known": 2}
+        odd = job | {"id": "c", "payload": {"hfModelId": "a\n/b"}}
+        asked = {"file": "f", "jobs": [job, late, job, odd], "events": [EVENT, EVENT]}
+        assert (await house.call("POST", "/state/import", asked))[1] == {"jobs": 3, "events": 1, "known": 2}
         found = (await house.call("GET", "/jobs/a"))[1]
         assert (found["key"], found["updatedAt"]) == ("a-b", "1970-01-01T00:00:00.000Z")
         assert (await house.call("GET", "/jobs/b"))[1]["updatedAt"] == "9999-12-31T23:59:59.000Z"
+        assert (await house.call("GET", "/jobs/c"))[1]["key"] == "", "no folder is called like that"
 
 
 async def test_what_is_imported_is_no_ground_for_a_forecast(tmp_path: Path, state: Path) -> None:

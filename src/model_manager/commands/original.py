@@ -187,12 +187,11 @@ def _job(old: OriginalJob) -> Job:
 
 
 def _folder(told: OriginalPayload) -> str:
-    """Where it put the weights. It took any target, also one that leads out of the volume: not so here."""
-    usual = flattened(told.hf_model_id)
-    try:
-        return check_folder(told.target or usual)
-    except InvalidRequest:
-        return usual
+    """Where it put the weights, if we would. It took any target, also one that leads out of the volume."""
+    for name in (told.target, flattened(told.hf_model_id)):
+        with suppress(InvalidRequest):
+            return check_folder(name)
+    return ""
 
 
 def _event(old: OriginalEvent, file: str) -> Event:
