@@ -31,8 +31,10 @@ _PAGE_SIZES = tuple(1024 << power for power in range(15))
 """Those that bbolt tries for the second meta page when the first does not tell."""
 
 
-LARGEST = 2**30
-"""Bytes of a file that is read, all of it into memory. The original's had some megabytes."""
+LARGEST = 2**28
+"""Bytes of a file that is read: all of it into memory, where small records take ten times the room. The original's had
+some megabytes.
+"""
 
 
 class Meta(NamedTuple):
