@@ -22,7 +22,7 @@ from model_manager.relay import Relay
 from tests.house import runtime, write_catalog, write_runtimes
 from tests.waiting import until
 
-MOMENTS = 10
+MOMENTS = 6
 WEIGHTS_BYTES = 24 << 20
 
 
