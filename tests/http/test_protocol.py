@@ -314,5 +314,7 @@ async def test_c4_a_server_that_stops_answers_who_had_just_connected() -> None:
         connection.shutdown()
         await asyncio.sleep(0)
         peer.send(GET)
-        assert (await peer.answer()).startswith(b"HTTP/1.1 200 ")
-        assert await peer.end() == b"", "and then it goes"
+        answer = await peer.answer()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nconnection: close\r\n" in answer.lower(), "the next request goes to another one at once"
+        assert await peer.end() == b""

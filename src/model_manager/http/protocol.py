@@ -68,6 +68,9 @@ class BoundedProtocol(ShortcutProtocol):
     _in_head = _in_body = False
     _is_first = True
 
+    _is_last = False
+    """The server stops: the request that still comes is told that no other one is waited for."""
+
     _is_known = False
     """The parser reads a head of our own making, for the sake of the body behind it."""
 
@@ -117,6 +120,7 @@ class BoundedProtocol(ShortcutProtocol):
     def shutdown(self) -> None:
         """The server stops. Closed now, a connection that was just made would lose its request unanswered."""
         if self._is_first and not self._deaf and not self.transport.is_closing():
+            self._is_last = True
             self.loop.call_later(FIRST_REQUEST, super().shutdown)
         else:
             super().shutdown()
@@ -127,7 +131,7 @@ class BoundedProtocol(ShortcutProtocol):
             if self._beside > LINGER_BYTES:
                 self.transport.abort()
             return
-        if self.shortcut is not None and not self._is_busy():
+        if self.shortcut is not None and not self._is_last and not self._is_busy():
             data = self.offer(data)
             if not data:
                 self._wait_beside_parser()
@@ -246,6 +250,7 @@ class BoundedProtocol(ShortcutProtocol):
         if len(self.pipeline) > MAX_AHEAD:
             raise InvalidRequest(f"More than {MAX_AHEAD} requests were sent before an answer was read.")
         super().on_headers_complete()
+        self.cycle.keep_alive = self.cycle.keep_alive and not self._is_last
         self._in_head, self._in_body = False, True
         self._brought = 0
         self.read_by = self._crowd.now + self._limits.body_seconds
