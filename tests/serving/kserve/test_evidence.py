@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from model_manager.serving.evidence import Capacity
+from model_manager.serving.evidence import Capacity, Evidence
 from model_manager.serving.kserve import evidence
 from model_manager.serving.kserve.gpus import count
 from tests.serving import ground
@@ -85,13 +85,14 @@ async def test_the_platform_shows_all_of_it(api: FakeApi, kserve: FakeKServe, co
     for phase in ("Succeeded", "Failed"):
         api.store.put(("pods", "elsewhere", phase), {"metadata": {"labels": {}}, **holding("gpu-1", phase)})
 
-    async def warned() -> bool:
-        return bool((await platform.evidence(SLOT)).events)
+    async def settled() -> Evidence | None:
+        """What KServe says of the InferenceService follows its pods a little late."""
+        seen = await platform.evidence(SLOT)
+        ready = ("Ready", "True") in [(one.type, one.status) for one in seen.conditions]
+        return seen if ready and seen.events else None
 
-    await until(warned)
-    shown = await platform.evidence(SLOT)
+    shown = await until(settled)
     assert [(one.name, one.ready) for one in shown.pods] == [(instance.name, True)]
-    assert ("Ready", "True") in [(one.type, one.status) for one in shown.conditions]
     assert shown.events[0].message == "Readiness probe failed: 503"
     assert shown.capacity == (Capacity("gpu-1", "nvidia.com/gpu", 1, 0),)
     assert shown.unknown == ()
