@@ -122,7 +122,10 @@ async def test_what_may_not_be_read_is_unknown(cluster: FakeApi, connect: Connec
     assert found["runtime"].status == "ok"
 
 
-async def test_an_admission_that_does_not_answer(cluster: FakeApi, connect: Connect) -> None:
+async def test_an_admission_that_does_not_answer(
+    cluster: FakeApi, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model_manager.serving.kserve.api.TRIES", 1)
     message = 'failed calling webhook "inferenceservice.kserve-webhook-server.defaulter": connection refused'
     cluster.fail(500, "InternalError", message, match=lambda asked: asked.verb == "patch", times=9)
     found = (await examined(connect, {}))["kserve"]

@@ -199,8 +199,9 @@ async def test_a_taint_needs_a_toleration(cluster: FakeApi, connect: Connect) ->
 
 
 async def test_a_cluster_that_does_not_answer_is_no_reason_to_refuse(
-    cluster: FakeApi, connect: Connect
+    cluster: FakeApi, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("model_manager.serving.kserve.api.TRIES", 1)
     cluster.fail(503, "ServiceUnavailable", "starting", times=9, match=lambda asked: asked.plural == "nodes")
     with pytest.raises(Unavailable):
         await connect().check(wanting())
