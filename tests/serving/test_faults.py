@@ -86,10 +86,15 @@ async def test_a_model_that_serves_outlives_the_refusal_of_its_successor(
         failed = await h.ended(await h.activate("bad"))
         assert (failed.result, failed.code) == ("failed", "forbidden")
         assert failed.reason == "This service may not patch inferenceservices."
-        await h.serves("good")
-        slot = await commands.get_slot(h.parts, "active-llm")
-        assert slot.desired is not None
-        assert (slot.state, slot.desired.model_id, slot.last_good) == ("active", "good", slot.desired.id)
+
+        async def goes_on() -> bool:
+            slot = await commands.get_slot(h.parts, "active-llm")
+            wanted = slot.desired
+            return wanted is not None and ("active", "good", wanted.id) == (
+                slot.state, wanted.model_id, slot.last_good,
+            )  # fmt: skip
+
+        await until(goes_on)
         assert (await h.parts.platform.observe("active-llm")).instances[0].run == before.run
         assert (await h.chat())[1]["model"] == "good"
 
