@@ -19,7 +19,7 @@ test: $(VENV)/dev.stamp  ## Run the whole test suite
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 test-cluster: $(VENV)/test-chart.stamp  ## Test on a real Kubernetes with KServe and Knative, built here the first time (needs Go)
-	@$(BIN)/python -m testcluster && $(BIN)/python -m pytest -vv -n 3 --dist worksteal -m cluster tests/cluster $(ARGS)
+	@$(BIN)/python -m testcluster && $(BIN)/python -m pytest -vv -n 2 --dist worksteal -m cluster tests/cluster $(ARGS)
 
 test-bolt: $(VENV)/dev.stamp  ## Compare how BoltDB files are read with bbolt itself, and record them anew (needs Go)
 	@$(BIN)/python -m tests.state.bolt.compare
