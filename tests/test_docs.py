@@ -11,7 +11,7 @@ import model_manager
 from model_manager.catalog.entry import Entry, Source, SourceFile, Vllm
 from model_manager.cli.program import build
 from model_manager.serving import diagnose
-from model_manager.serving.kserve import diagnose as on_cluster
+from model_manager.serving.kserve import causes as on_cluster
 from model_manager.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).parent.parent

@@ -103,3 +103,14 @@ def _last_word(step: Step, instance: Instance | None, verdict: Verdict | None) -
     if step is Step.FAIL_DEADLINE and verdict is not None:
         return verdict.sentence
     return instance.reason if instance else ""
+
+
+def of_refusal(error: ModelManagerError) -> Failure:
+    """What was refused before or at its start, by the code of its cause where one is named."""
+    return Failure(str(error.data.get("cause", error.code)), error.sentence, error.hint)
+
+
+def of_defect(error: Exception) -> Failure:
+    """Ours: nothing that a user could mend."""
+    sentence = f"The model could not be prepared because of a defect in the service ({type(error).__name__})."
+    return Failure("internal", sentence, "The service's log has the details.")

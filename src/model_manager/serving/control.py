@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from sqlite3 import Connection
 
 from msgspec import Struct
@@ -23,7 +24,7 @@ from model_manager.metrics import Metrics
 from model_manager.relay import Relay
 from model_manager.serving import ledger, takeover
 from model_manager.serving.activation import Known, Phase, Step, current, decide, left
-from model_manager.serving.causes import Causes, Heard
+from model_manager.serving.causes import Causes, Heard, of_defect, of_refusal
 from model_manager.serving.drift import Drift
 from model_manager.serving.forecaster import Eta, Forecaster
 from model_manager.serving.ledger import Failure, Row
@@ -203,18 +204,12 @@ class SlotLoop:
         except ModelManagerError as e:
             if _may_pass(e):
                 raise
-            await self._fail(row, observed, _refused(e))
+            await self._fail(row, observed, of_refusal(e))
             return
-        except (
-            Exception
-        ) as e:  # of this entry or these files: the next turn would meet it again, and so for ever
+        except Exception as e:
+            # The next turn would meet it again, and so for ever.
             log.exception("slot %s: %s could not be prepared", self.slot, row.model_id)
-            sentence = (
-                f"The model could not be prepared because of a defect in the service ({type(e).__name__})."
-            )
-            await self._fail(
-                row, observed, Failure("internal", sentence, "The service's log has the details.")
-            )
+            await self._fail(row, observed, of_defect(e))
             return
         await self._enter(row, "starting" if observed.empty else "stopping")
 
@@ -298,7 +293,7 @@ class SlotLoop:
         except ModelManagerError as e:
             if _may_pass(e):
                 raise  # the platform or the disk may come back; the next turn tries again
-            await self._fail(row, observed, _refused(e))
+            await self._fail(row, observed, of_refusal(e))
 
     async def _clear(self, row: Row | None, observed: Observed) -> None:
         """Nothing is wanted, or what was has failed: take away what is there, or go on with it."""
@@ -397,14 +392,8 @@ class SlotLoop:
             self._do.targets.close(self.slot)
 
     async def _sleep(self, seconds: float) -> None:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._poked.wait(), seconds)
-        except TimeoutError:
-            pass
-
-
-def _refused(error: ModelManagerError) -> Failure:
-    return Failure(str(error.data.get("cause", error.code)), error.sentence, error.hint)
 
 
 def _may_pass(error: ModelManagerError) -> bool:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from model_manager.serving.kserve.diagnose import AT_ONCE, NEVER, SOON, find, of_pod, of_service
+from model_manager.serving.kserve.causes import AT_ONCE, NEVER, SOON
+from model_manager.serving.kserve.diagnose import find, of_pod, of_service
 
 VOLUMES: list[dict[str, Any]] = [
     {"name": "v", "persistentVolumeClaim": {"claimName": "weights"}},

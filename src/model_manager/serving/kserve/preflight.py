@@ -14,7 +14,7 @@ from model_manager.errors import Forbidden, NotFound, Unprocessable
 from model_manager.serving.findings import Finding, Status, of_error
 from model_manager.serving.kserve import capacity
 from model_manager.serving.kserve.api import Api
-from model_manager.serving.kserve.diagnose import RUNTIME
+from model_manager.serving.kserve.causes import RUNTIME
 from model_manager.serving.kserve.kinds import (
     CLAIMS,
     CLUSTER_RUNTIMES,
